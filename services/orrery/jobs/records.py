@@ -1,0 +1,165 @@
+"""Jobs, tasks and events as every process sees them, and the states they may be in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from orrery.worlds.plan import ArtifactRef, Frozen, Plan, Task
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return not JOB_TRANSITIONS[self]
+
+
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.IN_PROGRESS, JobState.CANCELLED, JobState.FAILED}),
+    JobState.IN_PROGRESS: frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class TaskState(StrEnum):
+    WAITING = "waiting"  # for other tasks of its plan
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
+    TaskState.WAITING: frozenset({TaskState.QUEUED, TaskState.CANCELLED}),
+    TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.CANCELLED, TaskState.FAILED}),
+    TaskState.RUNNING: frozenset(
+        {TaskState.RUNNING, TaskState.QUEUED, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
+    ),
+    TaskState.DONE: frozenset(),
+    TaskState.FAILED: frozenset(),
+    TaskState.CANCELLED: frozenset(),
+}
+
+
+class Submission(Frozen):
+    """A job as the gateway hands it in. `request` is the client's request, `notes` what was done to its inputs."""
+
+    job_id: str
+    model: str
+    workflow: str
+    request: dict[str, Any]
+    plan: Plan
+    notes: dict[str, Any] = {}
+
+
+class TaskRecord(Frozen):
+    """One row of a job's timeline. Times are Unix seconds of the store's clock; `stage_seconds` was measured inside the stage."""
+
+    id: str
+    stage: str
+    pool: str
+    state: TaskState
+    attempt: int = 0
+    worker: str | None = None
+    queued_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    memo: bool = False
+    stage_seconds: float | None = None
+    step: int | None = None
+    num_steps: int | None = None
+    outputs: dict[str, ArtifactRef] = {}
+
+
+class Job(Frozen):
+    """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed."""
+
+    id: str
+    model: str
+    workflow: str
+    request: dict[str, Any]
+    notes: dict[str, Any] = {}
+    state: JobState
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    result: dict[str, ArtifactRef] = {}
+    error: dict[str, Any] | None = None
+    tasks: tuple[TaskRecord, ...]
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that the job is in: of its running tasks the last in plan order, else the first queued one."""
+        running = [t.stage for t in self.tasks if t.state is TaskState.RUNNING]
+        queued = [t.stage for t in self.tasks if t.state is TaskState.QUEUED]
+        return running[-1] if running else queued[0] if queued else None
+
+    @property
+    def progress(self) -> float:
+        """Share of the work done, 0 to 1: every task counts once, except that steps count singly where they are known."""
+        if self.state is JobState.COMPLETED:
+            return 1.0
+        total = sum(t.num_steps or 1 for t in self.tasks)
+        done = sum((t.num_steps or 1) if t.state is TaskState.DONE else (t.step or 0) for t in self.tasks)
+        return done / total
+
+
+class JobPage(Frozen):
+    jobs: tuple[Job, ...]
+    has_more: bool
+
+
+class Claim(Frozen):
+    """A worker's hold on one task. `token` fences it: no write is accepted under another token."""
+
+    job_id: str
+    task: Task
+    attempt: int
+    token: str
+    worker: str
+    inputs: dict[str, ArtifactRef]
+
+
+class Completion(Frozen):
+    outputs: dict[str, ArtifactRef]
+    memo: bool
+    stage_seconds: float
+
+
+class Standing(StrEnum):
+    """The store's answer to a worker's write. Anything but OWNED means: stop, nothing you do counts any more."""
+
+    OWNED = "owned"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+class Event(Frozen):
+    """`id` orders all events of a store. Types: job.queued, job.in_progress, job.progress, job.completed, job.failed, job.cancelled."""
+
+    id: str
+    job_id: str
+    type: str
+    at: float
+    data: dict[str, Any] = {}
+
+
+class PoolStatus(Frozen):
+    """`waiting` tasks nobody holds, `running` tasks somebody holds, `workers` that announced themselves and have not gone silent."""
+
+    waiting: int
+    running: int
+    workers: int
+
+    @property
+    def depth(self) -> int:
+        return self.waiting + self.running

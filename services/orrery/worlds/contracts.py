@@ -1,0 +1,162 @@
+"""What each stage takes and gives: the one source of Triton's config, the client's calls and the tests' fakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DType(StrEnum):
+    """Triton's names of the element types in use."""
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP32 = "FP32"
+    FP64 = "FP64"
+    STRING = "STRING"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`dims` as Triton means them: -1 is any length."""
+
+    name: str
+    dtype: DType
+    dims: tuple[int, ...]
+    optional: bool = False
+
+
+def scalar(name: str, dtype: DType, *, optional: bool = False) -> Tensor:
+    return Tensor(name, dtype, (1,), optional)
+
+
+@dataclass(frozen=True)
+class StageContract:
+    """`version` is part of every memo key: raise it when the same inputs would give other outputs.
+
+    `inputs` and `outputs` are artifacts; `parameters` are scalars of the task; `progress` is what a decoupled stage streams
+    before its last response.
+    """
+
+    name: str
+    version: int
+    inputs: tuple[Tensor, ...] = ()
+    parameters: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    progress: tuple[Tensor, ...] = ()
+
+    @property
+    def decoupled(self) -> bool:
+        return bool(self.progress)
+
+    @property
+    def has_component(self) -> bool:
+        return any(p.name == "component" for p in self.parameters)
+
+    @property
+    def triton_inputs(self) -> tuple[Tensor, ...]:
+        """Everything a request may carry; `stream` false asks a decoupled stage for its last response alone."""
+        stream = (scalar("stream", DType.BOOL, optional=True),) if self.decoupled else ()
+        return self.inputs + self.parameters + stream
+
+    @property
+    def triton_outputs(self) -> tuple[Tensor, ...]:
+        """Everything a response may carry; `stage_seconds` is the time spent inside the stage's own code."""
+        return self.outputs + self.progress + (STAGE_SECONDS,)
+
+
+STAGE_SECONDS = scalar("stage_seconds", DType.FP64)
+COMPONENT = scalar("component", DType.STRING)
+FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
+LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
+TEXT_EMBEDDINGS = Tensor("text_embeddings", DType.FP32, (-1, -1))  # [tokens, width], zero after the prompt's end
+
+GUARDRAIL_TEXT = StageContract(
+    name="guardrail_text",
+    version=1,
+    parameters=(scalar("prompt", DType.STRING), scalar("negative_prompt", DType.STRING, optional=True)),
+    outputs=(scalar("verdict", DType.STRING),),
+)
+TEXT_ENCODER = StageContract(
+    name="text_encoder",
+    version=1,
+    parameters=(COMPONENT, scalar("prompt", DType.STRING)),
+    outputs=(TEXT_EMBEDDINGS,),
+)
+VIDEO_ENCODER = StageContract(
+    name="video_encoder",
+    version=1,
+    inputs=(FRAMES,),
+    parameters=(
+        COMPONENT,
+        scalar("height", DType.INT32),
+        scalar("width", DType.INT32),
+        # Parity with diffusers, which samples the posterior over the padded clip; absent, the mean is taken.
+        scalar("posterior_seed", DType.INT64, optional=True),
+        scalar("posterior_frames", DType.INT32, optional=True),
+    ),
+    outputs=(LATENTS,),
+)
+DENOISER = StageContract(
+    name="denoiser",
+    version=1,
+    inputs=(
+        TEXT_EMBEDDINGS,
+        Tensor("negative_text_embeddings", DType.FP32, (-1, -1), optional=True),
+        Tensor("condition_latents", DType.FP32, (-1, -1, -1, -1), optional=True),
+    ),
+    parameters=(
+        COMPONENT,
+        Tensor("latent_shape", DType.INT32, (3,)),  # t, h, w
+        scalar("seed", DType.INT64),
+        scalar("num_inference_steps", DType.INT32),
+        scalar("guidance_scale", DType.FP64),
+        scalar("sampler", DType.STRING),
+        scalar("rope_fps", DType.FP64, optional=True),
+    ),
+    outputs=(LATENTS,),
+    progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32)),
+)
+TRANSFORMER = StageContract(
+    name="transformer",
+    version=1,
+    inputs=(
+        Tensor("hidden_states", DType.FP32, (1, -1, -1, -1, -1)),  # [1, C, t, h, w]
+        Tensor("timestep", DType.FP32, (-1, -1, -1, -1, -1)),  # [1] or [1, 1, t, 1, 1], carried as five dimensions
+        Tensor("encoder_hidden_states", DType.FP32, (1, -1, -1)),
+        Tensor("condition_mask", DType.FP32, (1, 1, -1, -1, -1), optional=True),
+    ),
+    parameters=(COMPONENT, scalar("rope_fps", DType.FP64, optional=True)),
+    outputs=(Tensor("sample", DType.FP32, (1, -1, -1, -1, -1)),),
+)
+VIDEO_DECODER = StageContract(
+    name="video_decoder",
+    version=1,
+    inputs=(LATENTS,),
+    parameters=(COMPONENT,),
+    outputs=(FRAMES,),
+)
+PUBLISHER = StageContract(
+    name="publisher",
+    version=1,
+    inputs=(FRAMES,),
+    parameters=(scalar("fps", DType.INT32), scalar("output_format", DType.STRING)),
+    outputs=(Tensor("media", DType.UINT8, (-1,)), Tensor("thumbnail", DType.UINT8, (-1,))),
+)
+
+CONTRACTS: dict[str, StageContract] = {
+    c.name: c
+    for c in (
+        GUARDRAIL_TEXT,
+        TEXT_ENCODER,
+        VIDEO_ENCODER,
+        DENOISER,
+        TRANSFORMER,
+        VIDEO_DECODER,
+        PUBLISHER,
+    )
+}
+POOLED: tuple[str, ...] = tuple(name for name in CONTRACTS if name != TRANSFORMER.name)
+"""Stages that tasks are planned for. The transformer is an engine that only the denoiser calls."""

@@ -1,0 +1,145 @@
+"""One tree of errors. Each leaf carries its HTTP status, its gRPC code and the stable code of a job's error."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class OrreryError(Exception):
+    """Base of every error that may reach a client.
+
+    `field` names the request field at fault, `allowed` says in words or numbers what would have been accepted.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        allowed: Any = None,
+        evidence: list[dict[str, Any]] | None = None,
+    ):
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.allowed = allowed
+        self.evidence = evidence
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form: `code` and `message` always, the rest only when known."""
+        optional = {"field": self.field, "allowed": self.allowed, "evidence": self.evidence}
+        return {"code": self.code, "message": self.message} | {k: v for k, v in optional.items() if v is not None}
+
+
+class InvalidRequest(OrreryError):
+    """The request can never be served as it stands."""
+
+    code = "invalid_request"
+    http_status = 422
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class InvalidField(InvalidRequest):
+    code = "invalid_field"
+
+
+class UnknownField(InvalidRequest):
+    code = "unknown_field"
+
+
+class InvalidMedia(InvalidRequest):
+    """An upload that is not the image or clip it should be."""
+
+    code = "invalid_media"
+
+
+class PromptBlocked(InvalidRequest):
+    """A guardrail refused the text; `evidence` lists what matched."""
+
+    code = "prompt_blocked"
+    grpc_code = "PERMISSION_DENIED"
+
+
+class UploadTooLarge(OrreryError):
+    code = "upload_too_large"
+    http_status = 413
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+
+class UnknownModel(OrreryError):
+    code = "unknown_model"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class JobNotFound(OrreryError):
+    code = "job_not_found"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class JobNotFinished(OrreryError):
+    """The content of a job was asked for before there is any."""
+
+    code = "job_not_finished"
+    http_status = 409
+    grpc_code = "FAILED_PRECONDITION"
+
+
+class ArtifactNotFound(OrreryError):
+    code = "artifact_not_found"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class ArtifactCorrupt(OrreryError):
+    """What was read does not have the digest it was stored under."""
+
+    code = "artifact_corrupt"
+
+
+class StageUnavailable(OrreryError):
+    """The stage's server went away or is not ready; the task may be tried again."""
+
+    code = "stage_unavailable"
+    http_status = 503
+    grpc_code = "UNAVAILABLE"
+
+
+class StageFailed(OrreryError):
+    """The stage ran and failed."""
+
+    code = "stage_failed"
+
+
+class ComponentUnusable(OrreryError):
+    """Weights are missing, changed on disk, or not what the catalog says."""
+
+    code = "component_unusable"
+
+
+class AttemptsExhausted(OrreryError):
+    """Every attempt at a task ended with its worker gone."""
+
+    code = "attempts_exhausted"
+
+
+def leaves() -> dict[str, type[OrreryError]]:
+    """Every error class by its code."""
+    found: dict[str, type[OrreryError]] = {}
+    queue: list[type[OrreryError]] = [OrreryError]
+    while queue:
+        cls = queue.pop()
+        found[cls.code] = cls
+        queue.extend(cls.__subclasses__())
+    return found
+
+
+def from_dict(body: dict[str, Any]) -> OrreryError:
+    """The inverse of `OrreryError.to_dict`; a code this version does not know becomes `StageFailed`."""
+    cls = leaves().get(body["code"], StageFailed)
+    return cls(body["message"], field=body.get("field"), allowed=body.get("allowed"), evidence=body.get("evidence"))
