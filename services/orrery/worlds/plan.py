@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Scalar = str | bool | int | float
+Parameters = dict[str, Scalar | list[int]]
 
 
 class Frozen(BaseModel):
@@ -37,7 +38,7 @@ class Task(Frozen):
     id: str
     stage: str
     component: str | None = None
-    parameters: dict[str, Scalar | list[int]] = {}
+    parameters: Parameters = {}
     inputs: dict[str, Source] = {}
     after: tuple[str, ...] = ()
     """Tasks to wait for although nothing of theirs is read (guardrails)."""
@@ -52,7 +53,6 @@ class Task(Frozen):
         """Ids of the tasks that must be done first, without repetition."""
         read = [s.task for s in self.inputs.values() if isinstance(s, TaskOutput)]
         return tuple(dict.fromkeys([*read, *self.after]))
-
 
 
 class Plan(Frozen):

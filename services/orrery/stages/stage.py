@@ -1,0 +1,81 @@
+"""What a stage is: a class that declares its contract, is built from settings, and maps named values to named values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, ClassVar, Protocol
+
+from orrery.worlds.contracts import CONTRACTS, StageContract
+
+Values = Mapping[str, Any]
+"""Tensors as NumPy arrays; scalars (dims [1]) as str, bool, int or float; absent optional values are absent keys."""
+
+
+class EngineHost(StrEnum):
+    """Where the denoiser's transformer runs: in the denoiser's own process, or as a Triton model called through BLS."""
+
+    IN_PROCESS = "in_process"
+    BLS = "bls"
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """`models_dir` holds one folder per component; `device` is torch's name; `preload` are components to load at start."""
+
+    models_dir: Path
+    device: str = "cpu"
+    transformer: EngineHost = EngineHost.IN_PROCESS
+    preload: tuple[str, ...] = ()
+    threads: int | None = None
+
+
+class Cancelled(Exception):
+    """The caller does not want the answer any more."""
+
+
+class Call(Protocol):
+    """What a stage may do while it runs, besides computing."""
+
+    def check_cancelled(self) -> None:
+        """Raises `Cancelled` if the request was cancelled."""
+        ...
+
+    def report(self, **progress: int) -> None:
+        """Streams values of the contract's `progress`."""
+        ...
+
+    def infer(self, stage: str, values: Values) -> Values:
+        """Calls another stage of the same server (BLS)."""
+        ...
+
+
+class Stage(Protocol):
+    contract: ClassVar[StageContract]
+
+    def __init__(self, settings: StageSettings) -> None: ...
+
+    def run(self, values: Values, call: Call) -> Values:
+        """Raises an `OrreryError` for what the client must know, `Cancelled` when stopped."""
+        ...
+
+
+STAGES: dict[str, str] = {
+    "guardrail_text": "orrery.stages.guardrail_text:GuardrailText",
+    "text_encoder": "orrery.stages.text_encoder:TextEncoder",
+    "video_encoder": "orrery.stages.video_encoder:VideoEncoder",
+    "video_decoder": "orrery.stages.video_decoder:VideoDecoder",
+    "denoiser": "orrery.stages.denoiser:Denoiser",
+    "transformer": "orrery.stages.transformer:Transformer",
+    "publisher": "orrery.stages.publisher:Publisher",
+}
+"""Where each stage's class is; resolved late, so that a stage without torch never imports it."""
+
+
+def stage_class(name: str) -> type[Stage]:
+    """The class of a stage of `CONTRACTS`, imported now."""
+    cls: type[Stage] = resolve_name(STAGES[CONTRACTS[name].name])
+    return cls

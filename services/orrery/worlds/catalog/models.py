@@ -1,0 +1,142 @@
+"""What the catalog can say about a model: its workflows, the components each needs, its limits and defaults."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from orrery.worlds.plan import Frozen
+
+
+class Workflow(StrEnum):
+    TEXT2IMAGE = "text2image"
+    TEXT2WORLD = "text2world"
+    VIDEO2WORLD = "video2world"
+
+
+class Sampler(StrEnum):
+    RES_2AB = "res_2ab"
+    EULER = "euler"
+
+
+class OutputFormat(StrEnum):
+    MP4 = "mp4"
+    MKV = "mkv"
+    PNG = "png"
+
+
+MEDIA_TYPES: dict[OutputFormat, str] = {
+    OutputFormat.MP4: "video/mp4",
+    OutputFormat.MKV: "video/x-matroska",
+    OutputFormat.PNG: "image/png",
+}
+
+
+class Compression(Frozen):
+    """How many pixels one latent stands for along each axis; the first frame has a latent of its own."""
+
+    temporal: int = 4
+    spatial: int = 8
+    channels: int = 16
+
+    def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """(t, h, w) of the latents of `num_frames` frames of `height` x `width` pixels."""
+        return (num_frames - 1) // self.temporal + 1, height // self.spatial, width // self.spatial
+
+
+class Size(Frozen):
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class IntRange(Frozen):
+    """Inclusive; only values `minimum + k * step` are meant."""
+
+    minimum: int
+    maximum: int
+    step: int = 1
+
+    def __contains__(self, value: int) -> bool:
+        return self.minimum <= value <= self.maximum and (value - self.minimum) % self.step == 0
+
+    def __str__(self) -> str:
+        by = f" in steps of {self.step}" if self.step > 1 else ""
+        return f"{self.minimum} to {self.maximum}{by}"
+
+
+class FloatRange(Frozen):
+    minimum: float
+    maximum: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.minimum <= value <= self.maximum
+
+    def __str__(self) -> str:
+        return f"{self.minimum:g} to {self.maximum:g}"
+
+
+class DenoiserSpec(Frozen):
+    """One transformer with what its sampling needs. `sizes` is by resolution tier, then aspect ratio.
+
+    `diffusers_rope_fps` is the rate that the diffusers pipeline feeds to the rotary embedding; official code feeds none.
+    """
+
+    component: str
+    sizes: dict[str, dict[str, Size]]
+    default_resolution: str
+    default_aspect_ratio: str = "16:9"
+    num_frames: IntRange = IntRange(minimum=1, maximum=1)
+    default_num_frames: int = 1
+    fps: tuple[int, ...] = (16,)
+    num_conditional_frames: tuple[int, ...] = ()
+    default_guidance_scale: float
+    default_negative_prompt: str
+    diffusers_rope_fps: float | None = None
+
+    @property
+    def all_sizes(self) -> tuple[Size, ...]:
+        return tuple(size for tier in self.sizes.values() for size in tier.values())
+
+    def aspect_ratio_of(self, size: Size) -> tuple[str, str] | None:
+        """The (resolution, aspect ratio) under which a size is listed."""
+        return next(((tier, a) for tier, sizes in self.sizes.items() for a, s in sizes.items() if s == size), None)
+
+
+class ModelSpec(Frozen):
+    """A served model. Text2world makes an image with `image` and a world from it with `world`, as the official script does."""
+
+    name: str
+    description: str
+    text_encoder: str
+    video_tokenizer: str
+    compression: Compression = Compression()
+    image: DenoiserSpec | None = None
+    world: DenoiserSpec | None = None
+    num_inference_steps: IntRange = IntRange(minimum=1, maximum=100)
+    default_num_inference_steps: int = 35
+    guidance_scale: FloatRange = FloatRange(minimum=0.0, maximum=20.0)
+    max_prompt_words: int = 300
+    max_outputs: int = 4
+
+    @property
+    def workflows(self) -> tuple[Workflow, ...]:
+        able = {
+            Workflow.TEXT2IMAGE: self.image is not None,
+            Workflow.TEXT2WORLD: self.image is not None and self.world is not None,
+            Workflow.VIDEO2WORLD: self.world is not None,
+        }
+        return tuple(workflow for workflow, possible in able.items() if possible)
+
+    def denoiser(self, workflow: Workflow) -> DenoiserSpec:
+        """The transformer whose sizes, frames and defaults the workflow's request is held to."""
+        spec = self.image if workflow is Workflow.TEXT2IMAGE else self.world
+        if spec is None:
+            raise LookupError(f"{self.name} does not serve {workflow}")
+        return spec
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        transformers = [spec.component for spec in (self.image, self.world) if spec is not None]
+        return (self.text_encoder, self.video_tokenizer, *transformers)

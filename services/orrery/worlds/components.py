@@ -1,0 +1,89 @@
+"""Components: weights by name, and the manifest that lies beside them and says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from pathlib import Path
+
+from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.plan import Frozen
+
+MANIFEST = "component.json"
+
+
+class ComponentKind(StrEnum):
+    """What a component is, which says who may load it."""
+
+    TEXT_ENCODER = "text_encoder"
+    VIDEO_TOKENIZER = "video_tokenizer"
+    TRANSFORMER = "transformer"
+
+
+SERVED_BY: dict[ComponentKind, tuple[str, ...]] = {
+    ComponentKind.TEXT_ENCODER: ("text_encoder",),
+    ComponentKind.VIDEO_TOKENIZER: ("video_encoder", "video_decoder"),
+    ComponentKind.TRANSFORMER: ("denoiser", "transformer"),
+}
+"""Which stages can serve a component of each kind."""
+
+
+class ComponentFile(Frozen):
+    """`sha256` in hex; `size` in bytes."""
+
+    sha256: str
+    size: int
+
+
+class ComponentManifest(Frozen):
+    """`component.json`: the files of a component, relative to its folder. `random_weights` marks untrained checkpoints."""
+
+    name: str
+    kind: ComponentKind
+    random_weights: bool = False
+    files: dict[str, ComponentFile]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted digests of all files; part of every memo key of a task that used the component."""
+        listing = json.dumps({name: f.sha256 for name, f in sorted(self.files.items())}, separators=(",", ":"))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> ComponentManifest:
+    """Raises `ComponentUnusable` if the folder holds no readable manifest."""
+    try:
+        return ComponentManifest.model_validate_json((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ComponentUnusable(f"{folder}: no usable {MANIFEST}: {error}") from error
+
+
+def write_manifest(folder: Path, kind: ComponentKind, *, random_weights: bool = False) -> ComponentManifest:
+    """Digests every file of `folder` and writes its manifest, under the folder's own name."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    files = {str(p.relative_to(folder)): ComponentFile(sha256=_sha256(p), size=p.stat().st_size) for p in paths}
+    manifest = ComponentManifest(name=folder.name, kind=kind, random_weights=random_weights, files=files)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+    return manifest
+
+
+def verify(folder: Path) -> ComponentManifest:
+    """Reads every file again. Raises `ComponentUnusable` naming the first one that is not what the manifest says."""
+    manifest = read_manifest(folder)
+    for name, file in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != file.size or _sha256(path) != file.sha256:
+            raise ComponentUnusable(f"component {manifest.name}: {name} is missing or has changed since its manifest")
+    return manifest
+
+
+def installed(models_dir: Path) -> dict[str, ComponentManifest]:
+    """Manifests of every component folder under `models_dir`, by name."""
+    folders = sorted(path.parent for path in models_dir.glob(f"*/{MANIFEST}"))
+    return {manifest.name: manifest for manifest in map(read_manifest, folders)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

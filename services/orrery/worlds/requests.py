@@ -1,0 +1,249 @@
+"""A request as the domain means it, and how a model's limits turn what a client sent into one."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, StrictInt
+
+from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, OutputFormat, Sampler, Size, Workflow
+from orrery.worlds.errors import InvalidField
+from orrery.worlds.plan import ArtifactRef, Frozen
+
+MAX_SEED = 2**32 - 1
+"""The largest seed of `numpy.random.RandomState`, which draws the noise."""
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Numerics(StrEnum):
+    """Whose numbers to reproduce: the official scripts', or those of the diffusers pipelines where the two differ."""
+
+    OFFICIAL = "official"
+    DIFFUSERS = "diffusers"
+
+
+class RequestedWorld(BaseModel):
+    """What a client may ask for; None means the model's default. Checked only for types, see `settle` for ranges."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    negative_prompt: str | None = None
+    size: str | None = None
+    resolution: str | None = None
+    aspect_ratio: str | None = None
+    num_frames: StrictInt | None = None
+    seconds: StrictInt | None = None
+    fps: StrictInt | None = None
+    num_conditional_frames: StrictInt | None = None
+    num_inference_steps: StrictInt | None = None
+    guidance_scale: float | None = None
+    seed: StrictInt = 0
+    sampler: str | None = None
+    numerics: str = Numerics.OFFICIAL.value
+    output_format: str | None = None
+
+
+class WorldRequest(Frozen):
+    """A settled request: every value known and within the model's limits. Units: pixels, frames, frames per second."""
+
+    workflow: Workflow
+    prompt: str
+    negative_prompt: str
+    size: Size
+    num_frames: int
+    fps: int
+    num_conditional_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    sampler: Sampler
+    numerics: Numerics
+    output_format: OutputFormat
+    conditioning: ArtifactRef | None = None
+    """Frames [T, H, W, 3] that condition a video2world job, at the size they were uploaded in."""
+
+
+def settle(
+    asked: RequestedWorld, model: ModelSpec, workflow: Workflow, *, conditioning: ArtifactRef | None = None
+) -> WorldRequest:
+    """Fills in defaults and checks every range. Raises `InvalidField` naming the field and what is allowed."""
+    if workflow not in model.workflows:
+        raise InvalidField(f"{model.name} does not serve {workflow}", field="model", allowed=[str(w) for w in model.workflows])
+    spec = model.denoiser(workflow)
+    numerics = _choice("numerics", asked.numerics, Numerics)
+    default_sampler = Sampler.EULER if numerics is Numerics.DIFFUSERS else Sampler.RES_2AB
+    fps = _fps(asked, spec)
+    return WorldRequest(
+        workflow=workflow,
+        prompt=_text("prompt", asked.prompt, model, empty_allowed=False),
+        negative_prompt=_negative_prompt(asked, model, spec),
+        size=_size(asked, spec),
+        num_frames=_num_frames(asked, spec, fps),
+        fps=fps,
+        num_conditional_frames=_num_conditional_frames(asked, spec, workflow),
+        num_inference_steps=_steps(asked, model),
+        guidance_scale=_guidance_scale(asked, model, spec),
+        seed=_seed(asked.seed),
+        sampler=_choice("sampler", asked.sampler or default_sampler, Sampler),
+        numerics=numerics,
+        output_format=_output_format(asked, workflow),
+        conditioning=conditioning,
+    )
+
+
+def _text(field: str, text: str, model: ModelSpec, *, empty_allowed: bool) -> str:
+    words = len(text.split())
+    allowed = f"{0 if empty_allowed else 1} to {model.max_prompt_words - 1} words"
+    if (words == 0 and not empty_allowed) or words >= model.max_prompt_words:
+        raise InvalidField(f"{field} has {words} words", field=field, allowed=allowed)
+    if "\x00" in text:
+        raise InvalidField(f"{field} contains a NUL character", field=field, allowed="text without NUL characters")
+    return text
+
+
+def _negative_prompt(asked: RequestedWorld, model: ModelSpec, spec: DenoiserSpec) -> str:
+    if asked.negative_prompt is None:
+        return spec.default_negative_prompt
+    return _text("negative_prompt", asked.negative_prompt, model, empty_allowed=True)
+
+
+def _size(asked: RequestedWorld, spec: DenoiserSpec) -> Size:
+    if asked.size is None:
+        return _size_by_ratio(asked, spec)
+    found = next((size for size in spec.all_sizes if str(size) == asked.size), None)
+    if found is None:
+        raise InvalidField(f"size {asked.size} is not offered", field="size", allowed=[str(s) for s in spec.all_sizes])
+    listed_under = spec.aspect_ratio_of(found)
+    for field, given, meant in zip(
+        ("resolution", "aspect_ratio"), (asked.resolution, asked.aspect_ratio), listed_under or (), strict=True
+    ):
+        if given is not None and given != meant:
+            raise InvalidField(f"{field} {given} contradicts size {asked.size}", field=field, allowed=[meant])
+    return found
+
+
+def _size_by_ratio(asked: RequestedWorld, spec: DenoiserSpec) -> Size:
+    resolution = asked.resolution or spec.default_resolution
+    if resolution not in spec.sizes:
+        raise InvalidField(f"resolution {resolution} is not offered", field="resolution", allowed=sorted(spec.sizes))
+    ratio = asked.aspect_ratio or spec.default_aspect_ratio
+    if ratio not in spec.sizes[resolution]:
+        raise InvalidField(f"aspect_ratio {ratio} is not offered", field="aspect_ratio", allowed=sorted(spec.sizes[resolution]))
+    return spec.sizes[resolution][ratio]
+
+
+def _fps(asked: RequestedWorld, spec: DenoiserSpec) -> int:
+    fps = spec.fps[0] if asked.fps is None else asked.fps
+    if fps not in spec.fps:
+        raise InvalidField(f"fps {fps} is not offered", field="fps", allowed=list(spec.fps))
+    return fps
+
+
+def _num_frames(asked: RequestedWorld, spec: DenoiserSpec, fps: int) -> int:
+    if asked.seconds is not None and asked.num_frames is not None:
+        raise InvalidField("give seconds or num_frames, not both", field="seconds", allowed="one of the two")
+    if asked.seconds is not None:
+        return _frames_of_seconds(asked.seconds, spec, fps)
+    frames = spec.default_num_frames if asked.num_frames is None else asked.num_frames
+    if frames not in spec.num_frames:
+        raise InvalidField(f"num_frames {frames} is not offered", field="num_frames", allowed=str(spec.num_frames))
+    return frames
+
+
+def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
+    """The fewest frames 1+4k that last at least `seconds`."""
+    limits = spec.num_frames
+    frames = limits.minimum + math.ceil(max(0, seconds * fps - limits.minimum) / limits.step) * limits.step
+    if seconds < 1 or frames not in limits:
+        raise InvalidField(f"seconds {seconds} is not offered", field="seconds", allowed=f"1 to {limits.maximum // fps}")
+    return frames
+
+
+def _num_conditional_frames(asked: RequestedWorld, spec: DenoiserSpec, workflow: Workflow) -> int:
+    if workflow is not Workflow.VIDEO2WORLD:
+        if asked.num_conditional_frames not in (None, 1):
+            raise InvalidField(f"{workflow} is conditioned on no clip", field="num_conditional_frames", allowed=[1])
+        return 1
+    frames = 1 if asked.num_conditional_frames is None else asked.num_conditional_frames
+    if frames not in spec.num_conditional_frames:
+        raise InvalidField(
+            f"num_conditional_frames {frames} is not offered",
+            field="num_conditional_frames",
+            allowed=list(spec.num_conditional_frames),
+        )
+    return frames
+
+
+def _steps(asked: RequestedWorld, model: ModelSpec) -> int:
+    steps = model.default_num_inference_steps if asked.num_inference_steps is None else asked.num_inference_steps
+    if steps not in model.num_inference_steps:
+        raise InvalidField(
+            f"num_inference_steps {steps} is out of range",
+            field="num_inference_steps",
+            allowed=str(model.num_inference_steps),
+        )
+    return steps
+
+
+def _guidance_scale(asked: RequestedWorld, model: ModelSpec, spec: DenoiserSpec) -> float:
+    scale = spec.default_guidance_scale if asked.guidance_scale is None else asked.guidance_scale
+    if scale not in model.guidance_scale:  # NaN is in no range
+        raise InvalidField(f"guidance_scale {scale} is out of range", field="guidance_scale", allowed=str(model.guidance_scale))
+    return scale
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidField(f"seed {seed} is out of range", field="seed", allowed=f"0 to {MAX_SEED}")
+    return seed
+
+
+def _choice(field: str, value: str, options: type[Choice]) -> Choice:
+    try:
+        return options(value)
+    except ValueError:
+        raise InvalidField(f"{field} {value!r} is not known", field=field, allowed=[str(o) for o in options]) from None
+
+
+def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
+    image = workflow is Workflow.TEXT2IMAGE
+    default = OutputFormat.PNG if image else OutputFormat.MP4
+    chosen = _choice("output_format", asked.output_format or default, OutputFormat)
+    if image != (chosen is OutputFormat.PNG):
+        allowed = ["png"] if image else ["mp4", "mkv"]
+        raise InvalidField(f"{workflow} is not published as {chosen}", field="output_format", allowed=allowed)
+    return chosen
+
+
+def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
+    """Every parameter of a workflow with its default and what is allowed: what `/v1/models` tells."""
+    spec = model.denoiser(workflow)
+    return {
+        "prompt": {"required": True, "allowed": f"1 to {model.max_prompt_words - 1} words"},
+        "negative_prompt": {"default": spec.default_negative_prompt},
+        "size": {
+            "default": str(spec.sizes[spec.default_resolution][spec.default_aspect_ratio]),
+            "allowed": [str(s) for s in spec.all_sizes],
+        },
+        "resolution": {"default": spec.default_resolution, "allowed": sorted(spec.sizes)},
+        "aspect_ratio": {
+            "default": spec.default_aspect_ratio,
+            "allowed": sorted({r for t in spec.sizes.values() for r in t}),
+        },
+        "num_frames": {"default": spec.default_num_frames, "allowed": str(spec.num_frames)},
+        "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
+        "num_conditional_frames": {"default": 1, "allowed": list(spec.num_conditional_frames) or [1]},
+        "num_inference_steps": {
+            "default": model.default_num_inference_steps,
+            "allowed": str(model.num_inference_steps),
+        },
+        "guidance_scale": {"default": spec.default_guidance_scale, "allowed": str(model.guidance_scale)},
+        "seed": {"default": 0, "allowed": f"0 to {MAX_SEED}"},
+        "sampler": {"default": str(Sampler.RES_2AB), "allowed": [str(s) for s in Sampler]},
+        "numerics": {"default": str(Numerics.OFFICIAL), "allowed": [str(n) for n in Numerics]},
+    }
