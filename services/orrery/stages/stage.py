@@ -71,6 +71,7 @@ STAGES: dict[str, str] = {
     "denoiser": "orrery.stages.denoiser:Denoiser",
     "transformer": "orrery.stages.transformer:Transformer",
     "publisher": "orrery.stages.publisher:Publisher",
+    "text2world_request": "orrery.stages.text2world_request:Text2WorldRequest",
 }
 """Where each stage's class is; resolved late, so that a stage without torch never imports it."""
 

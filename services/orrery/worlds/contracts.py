@@ -145,6 +145,34 @@ PUBLISHER = StageContract(
     parameters=(scalar("fps", DType.INT32), scalar("output_format", DType.STRING)),
     outputs=(Tensor("media", DType.UINT8, (-1,)), Tensor("thumbnail", DType.UINT8, (-1,))),
 )
+TEXT2WORLD_REQUEST = StageContract(
+    name="text2world_request",
+    version=1,
+    # The body of a POST to /v1/videos, as JSON: the first step of the ensemble turns it into the tensors of the others.
+    parameters=(scalar("request", DType.STRING),),
+    outputs=(
+        scalar("verdict", DType.STRING),
+        scalar("prompt", DType.STRING),
+        scalar("negative_prompt", DType.STRING),
+        scalar("image_negative_prompt", DType.STRING),
+        scalar("text_encoder", DType.STRING),
+        scalar("video_tokenizer", DType.STRING),
+        scalar("image_transformer", DType.STRING),
+        scalar("world_transformer", DType.STRING),
+        Tensor("image_latent_shape", DType.INT32, (3,)),
+        Tensor("latent_shape", DType.INT32, (3,)),
+        scalar("height", DType.INT32),
+        scalar("width", DType.INT32),
+        scalar("seed", DType.INT64),
+        scalar("num_inference_steps", DType.INT32),
+        scalar("image_guidance_scale", DType.FP64),
+        scalar("guidance_scale", DType.FP64),
+        scalar("sampler", DType.STRING),
+        scalar("fps", DType.INT32),
+        scalar("output_format", DType.STRING),
+        scalar("stream", DType.BOOL),
+    ),
+)
 
 CONTRACTS: dict[str, StageContract] = {
     c.name: c
@@ -156,7 +184,9 @@ CONTRACTS: dict[str, StageContract] = {
         TRANSFORMER,
         VIDEO_DECODER,
         PUBLISHER,
+        TEXT2WORLD_REQUEST,
     )
 }
-POOLED: tuple[str, ...] = tuple(name for name in CONTRACTS if name != TRANSFORMER.name)
-"""Stages that tasks are planned for. The transformer is an engine that only the denoiser calls."""
+UNPOOLED = (TRANSFORMER.name, TEXT2WORLD_REQUEST.name)
+"""Stages that no task is planned for: an engine that only the denoiser calls, and a step of the ensemble."""
+POOLED: tuple[str, ...] = tuple(name for name in CONTRACTS if name not in UNPOOLED)

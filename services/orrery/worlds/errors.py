@@ -102,6 +102,14 @@ class ArtifactCorrupt(OrreryError):
     code = "artifact_corrupt"
 
 
+class StoreUnavailable(OrreryError):
+    """The job store does not answer; what was asked may or may not have happened."""
+
+    code = "store_unavailable"
+    http_status = 503
+    grpc_code = "UNAVAILABLE"
+
+
 class StageUnavailable(OrreryError):
     """The stage's server went away or is not ready; the task may be tried again."""
 

@@ -1,0 +1,60 @@
+"""From a stage's contract to the text of Triton's `config.pbtxt`."""
+
+from __future__ import annotations
+
+from orrery.worlds.contracts import StageContract, Tensor
+
+
+def config_pbtxt(contract: StageContract) -> str:
+    """The configuration of a stage as a Python-backend model. Batching is off: a request is one task."""
+    parts = [
+        f'name: "{contract.name}"',
+        'backend: "python"',
+        "max_batch_size: 0",
+        *(_tensor("input", tensor) for tensor in contract.triton_inputs),
+        *(_tensor("output", tensor) for tensor in contract.triton_outputs),
+        _instances(contract),
+    ]
+    if contract.decoupled:
+        parts.append("model_transaction_policy {\n  decoupled: true\n}")
+    return _document(parts)
+
+
+def ensemble_pbtxt(name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], steps: tuple[str, ...]) -> str:
+    """An ensemble; decoupled, because the denoiser in it is."""
+    parts = [
+        f'name: "{name}"',
+        'platform: "ensemble"',
+        "max_batch_size: 0",
+        *(_tensor("input", tensor) for tensor in inputs),
+        *(_tensor("output", tensor) for tensor in outputs),
+        "ensemble_scheduling {\n" + "".join(steps) + "}",
+        "model_transaction_policy {\n  decoupled: true\n}",
+    ]
+    return _document(parts)
+
+
+def ensemble_step(model: str, inputs: dict[str, str], outputs: dict[str, str]) -> str:
+    """One step; `inputs` and `outputs` map the model's tensor names to the ensemble's."""
+    lines = ["  step {", f'    model_name: "{model}"', "    model_version: -1"]
+    for field, names in (("input_map", inputs), ("output_map", outputs)):
+        lines += [f'    {field} {{ key: "{own}" value: "{shared}" }}' for own, shared in names.items()]
+    return "\n".join([*lines, "  }"]) + "\n"
+
+
+def _tensor(field: str, tensor: Tensor) -> str:
+    dims = ", ".join(str(dim) for dim in tensor.dims)
+    lines = [f"{field} {{", f'  name: "{tensor.name}"', f"  data_type: TYPE_{tensor.dtype.value}", f"  dims: [{dims}]"]
+    if tensor.optional and field == "input":
+        lines.append("  optional: true")
+    return "\n".join([*lines, "}"])
+
+
+def _instances(contract: StageContract) -> str:
+    """A stage without weights needs no device; the others take the one Triton finds."""
+    kind = "KIND_AUTO" if contract.has_component else "KIND_CPU"
+    return f"instance_group {{\n  count: 1\n  kind: {kind}\n}}"
+
+
+def _document(parts: list[str]) -> str:
+    return "# Generated from orrery.worlds.contracts by `make config`; do not edit.\n" + "\n".join(parts) + "\n"

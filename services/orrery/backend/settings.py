@@ -1,0 +1,34 @@
+"""The environment of a Triton server that hosts stages, read once and strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orrery.stages.stage import EngineHost, StageSettings
+
+VARIABLES = ("ORRERY_MODELS_DIR", "ORRERY_DEVICE", "ORRERY_TRANSFORMER", "ORRERY_PRELOAD", "ORRERY_THREADS")
+
+
+def settings_from(environment: Mapping[str, str]) -> StageSettings:
+    """Raises `KeyError` without a models folder and `ValueError` for a value that is not one."""
+    threads = environment.get("ORRERY_THREADS")
+    return StageSettings(
+        models_dir=Path(environment["ORRERY_MODELS_DIR"]),
+        device=environment.get("ORRERY_DEVICE", "cpu"),
+        transformer=EngineHost(environment.get("ORRERY_TRANSFORMER", EngineHost.IN_PROCESS)),
+        preload=tuple(filter(None, environment.get("ORRERY_PRELOAD", "").split(","))),
+        threads=int(threads) if threads else None,
+    )
+
+
+def environment_of(settings: StageSettings) -> dict[str, str]:
+    """The inverse of `settings_from`."""
+    values = (
+        str(settings.models_dir),
+        settings.device,
+        settings.transformer.value,
+        ",".join(settings.preload),
+        str(settings.threads or ""),
+    )
+    return dict(zip(VARIABLES, values, strict=True))

@@ -1,0 +1,114 @@
+"""`orrery stage`: Triton and its worker in one process group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orrery.artifacts import open_store
+from orrery.jobs.redis import RedisJobs
+from orrery.worker.runner import Runner
+from orrery.worker.shared_memory import sweep
+from orrery.worker.triton_client import TritonStages
+from orrery.worker.triton_files import TritonFiles, embedded_triton
+from orrery.worker.triton_server import TritonOptions, TritonServer
+from orrery.worker.worker import Worker, WorkerSettings
+from orrery.worlds.components import SERVED_BY, ComponentManifest, installed
+from orrery.worlds.contracts import CONTRACTS, POOLED
+
+log = logging.getLogger("orrery.stage")
+
+
+@dataclass(frozen=True)
+class StageProcessSettings:
+    """`repository` is Triton's; `environment` reaches the stages; `triton` replaces the embedded binary's folder layout."""
+
+    redis_url: str
+    artifacts_url: str
+    models_dir: Path
+    repository: Path
+    models: tuple[str, ...]
+    environment: Mapping[str, str]
+    triton: TritonFiles | None = None
+    components: tuple[str, ...] | None = None
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    run_dir: Path | None = None
+    shm_bytes: int = 1 << 30
+    lease: float = 15.0
+    drain: float = 30.0
+
+
+async def serve(settings: StageProcessSettings) -> None:
+    """Until SIGTERM or SIGINT; then claims nothing more, finishes or hands back, stops Triton and cleans up."""
+    with tempfile.TemporaryDirectory(prefix="orrery-stage-", dir=settings.run_dir) as folder:
+        await _serve(settings, Path(folder))
+
+
+async def _serve(settings: StageProcessSettings, folder: Path) -> None:
+    for name in sweep():
+        log.info("removed shared memory %s of a process that is gone", name)
+    components = _components(settings)
+    server = TritonServer(_triton_options(settings, folder))
+    jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease)
+    stages = TritonStages(f"127.0.0.1:{settings.grpc_port}", shm_bytes=settings.shm_bytes)
+    runner = Runner(queue=jobs, artifacts=open_store(settings.artifacts_url), stages=stages, components=components)
+    worker = Worker(_worker_settings(settings, components), jobs, runner)
+    _on_signals(worker)
+    try:
+        await server.start()
+        await worker.run()
+    finally:
+        await stages.aclose()
+        await server.stop()
+        await jobs.aclose()
+
+
+def pools_of(stages: tuple[str, ...], components: Mapping[str, ComponentManifest]) -> dict[str, tuple[str, ...]]:
+    """The pools that these stages serve with these components, by stage; stages that could serve none are left out."""
+    plain = {stage: (stage,) for stage in stages if stage in POOLED and not CONTRACTS[stage].has_component}
+    served = {
+        stage: tuple(f"{stage}/{c.name}" for c in components.values() if stage in SERVED_BY[c.kind])
+        for stage in stages
+        if stage in POOLED and CONTRACTS[stage].has_component
+    }
+    return plain | {stage: pools for stage, pools in served.items() if pools}
+
+
+def _components(settings: StageProcessSettings) -> dict[str, ComponentManifest]:
+    found = installed(settings.models_dir)
+    wanted = settings.components if settings.components is not None else tuple(found)
+    return {name: found[name] for name in wanted}
+
+
+def _worker_settings(settings: StageProcessSettings, components: Mapping[str, ComponentManifest]) -> WorkerSettings:
+    # A name that no other process ever had: a restarted container may have the host name and pid of the one before.
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    pools = pools_of(settings.models, components)
+    return WorkerSettings(name=name, pools=pools, lease=settings.lease, drain=settings.drain)
+
+
+def _triton_options(settings: StageProcessSettings, folder: Path) -> TritonOptions:
+    return TritonOptions(
+        files=settings.triton or embedded_triton(folder),
+        repository=settings.repository,
+        models=settings.models,
+        grpc_port=settings.grpc_port,
+        metrics_port=settings.metrics_port,
+        log_file=(settings.run_dir or folder) / "triton.log",
+        environment=settings.environment,
+    )
+
+
+def _on_signals(worker: Worker) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.drain)

@@ -1,0 +1,184 @@
+"""Stages on a Triton server: tensors by shared memory, scalars inline, progress by a decoupled stream."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from tritonclient import grpc as triton
+from tritonclient.grpc import aio
+from tritonclient.utils import InferenceServerException
+
+from orrery.worker.shared_memory import SharedRegion, aligned
+from orrery.worker.stage_client import OnProgress, StageResult, Values
+from orrery.worlds.contracts import STAGE_SECONDS, DType, StageContract, Tensor
+from orrery.worlds.errors import OrreryError, StageUnavailable
+from orrery.worlds.tensors import NUMPY_TYPES, Array, named, to_array, to_value
+from orrery.worlds.wire import MARK, decode_error
+
+_THREAD_BYTES = 4 * 1024 * 1024  # a larger copy would hold up the event loop
+_GONE = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.UNIMPLEMENTED", "StatusCode.NOT_FOUND")
+
+
+def by_shared_memory(tensor: Tensor) -> bool:
+    """Scalars and strings are cheaper, and possible, only inline."""
+    return tensor.dims != (1,) and tensor.dtype is not DType.STRING
+
+
+class TritonStages:
+    """`StageClient` over one server. `shm_bytes` bounds the inputs, and each output, of one request."""
+
+    def __init__(self, url: str, *, shm_bytes: int) -> None:
+        self._client = aio.InferenceServerClient(url)
+        self._shm_bytes = shm_bytes
+        self._numbers = itertools.count()
+        # Slots stay with their stage: a stage has one instance, so a request that was given up on (and may still write to its
+        # slot) is over before the next request of the same stage begins.
+        self._idle: defaultdict[str, list[_Slot]] = defaultdict(list)
+        self._slots: list[_Slot] = []
+
+    async def ready(self, stage: str) -> bool:
+        try:
+            return bool(await self._client.is_server_ready() and await self._client.is_model_ready(stage))
+        except InferenceServerException:
+            return False
+
+    @asynccontextmanager
+    async def run(self, contract: StageContract, values: Values, on_progress: OnProgress) -> AsyncIterator[StageResult]:
+        idle = self._idle[contract.name]
+        slot = idle.pop() if idle else self._new_slot()
+        try:
+            yield await self._infer(slot, contract, values, on_progress)
+        except InferenceServerException as error:
+            raise _typed(error) from error
+        finally:
+            idle.append(slot)
+
+    async def aclose(self) -> None:
+        for slot in self._slots:
+            slot.close()
+        await self._client.close()
+
+    def _new_slot(self) -> _Slot:
+        slot = _Slot(self._client, next(self._numbers), self._shm_bytes)
+        self._slots.append(slot)
+        return slot
+
+    async def _infer(self, slot: _Slot, contract: StageContract, values: Values, on_progress: OnProgress) -> StageResult:
+        inputs = await slot.inputs(contract, values)
+        outputs = await slot.outputs(contract)
+        if contract.decoupled:
+            result = await self._stream(contract, inputs, outputs, on_progress)
+        else:
+            result = await self._client.infer(contract.name, inputs, outputs=outputs)
+        return slot.read(contract, result)
+
+    async def _stream(
+        self, contract: StageContract, inputs: list[Any], outputs: list[Any], on_progress: OnProgress
+    ) -> triton.InferResult:
+        """The last response. Leaving early for any reason cancels the request at the server."""
+        request = {"model_name": contract.name, "inputs": inputs, "outputs": outputs, "enable_empty_final_response": True}
+        responses = self._client.stream_infer(_once(request))
+        try:
+            async for result, error in responses:
+                if error is not None:
+                    raise error
+                if _is_final(result):
+                    return result
+                await on_progress({t.name: int(result.as_numpy(t.name)[0]) for t in contract.progress})
+        finally:
+            responses.cancel()
+        raise StageUnavailable(f"{contract.name}: the stream ended before its last response")
+
+
+class _Slot:
+    """Shared memory for one request at a time: one region for inputs, one for each large output."""
+
+    def __init__(self, client: Any, number: int, size: int) -> None:
+        self._client = client
+        self._number = number
+        self._size = size
+        self._regions: dict[str, SharedRegion] = {}
+
+    async def inputs(self, contract: StageContract, values: Values) -> list[Any]:
+        """Triton inputs of every value given; arrays are copied into shared memory."""
+        tensors = named(contract.triton_inputs)
+        arrays = {name: to_array(tensors[name], value) for name, value in values.items()}
+        region = await self._region("in")
+        offsets = dict(zip(arrays, _offsets(arrays.values()), strict=True))
+        return [await _input(tensors[name], array, region, offsets[name]) for name, array in arrays.items()]
+
+    async def outputs(self, contract: StageContract) -> list[Any]:
+        requested = []
+        for index, tensor in enumerate(contract.triton_outputs):
+            output = triton.InferRequestedOutput(tensor.name)
+            if by_shared_memory(tensor):
+                region = await self._region(f"out{index}")
+                output.set_shared_memory(region.name, region.size)
+            requested.append(output)
+        return requested
+
+    def read(self, contract: StageContract, result: triton.InferResult) -> StageResult:
+        found = {tensor.name: self._value(index, tensor, result) for index, tensor in enumerate(contract.triton_outputs)}
+        outputs = {tensor.name: found[tensor.name] for tensor in contract.outputs}
+        return StageResult(outputs=outputs, stage_seconds=found[STAGE_SECONDS.name])
+
+    def close(self) -> None:
+        for region in self._regions.values():
+            region.close()
+
+    def _value(self, index: int, tensor: Tensor, result: triton.InferResult) -> Any:
+        if not by_shared_memory(tensor):
+            array = result.as_numpy(tensor.name)
+            return None if array is None else to_value(tensor, array)
+        shape = tuple(result.get_output(tensor.name).shape)
+        return self._regions[f"out{index}"].view(np.dtype(NUMPY_TYPES[tensor.dtype]), shape)
+
+    async def _region(self, use: str) -> SharedRegion:
+        if use not in self._regions:
+            region = SharedRegion(f"{self._number}-{use}", self._size)
+            self._regions[use] = region
+            await self._client.register_system_shared_memory(region.name, region.key, region.size)
+        return self._regions[use]
+
+
+def _offsets(arrays: Any) -> Iterator[int]:
+    offset = 0
+    for array in arrays:
+        yield offset
+        offset = aligned(offset + array.nbytes)
+
+
+async def _input(tensor: Tensor, array: Array, region: SharedRegion, offset: int) -> Any:
+    value = triton.InferInput(tensor.name, array.shape, tensor.dtype.value.replace("STRING", "BYTES"))
+    if not by_shared_memory(tensor) or array.nbytes == 0:
+        return value.set_data_from_numpy(array)
+    target = region.view(array.dtype, array.shape, offset)
+    if array.nbytes > _THREAD_BYTES:
+        await asyncio.to_thread(np.copyto, target, array)
+    else:
+        np.copyto(target, array)
+    return value.set_shared_memory(region.name, array.nbytes, offset)
+
+
+async def _once(request: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+    yield request
+    # The request stream must stay open, or the server would take its end for the client's.
+    await asyncio.sleep(math.inf)
+
+
+def _is_final(result: triton.InferResult) -> bool:
+    return bool(result.get_response().parameters["triton_final_response"].bool_param)
+
+
+def _typed(error: InferenceServerException) -> OrreryError:
+    """The stage's own error if it sent one; else what Triton's status says about trying again."""
+    if MARK not in str(error) and str(error.status()) in _GONE:
+        return StageUnavailable(f"Triton: {error.message()}")
+    return decode_error(error.message())

@@ -1,0 +1,89 @@
+"""Where the Triton of the `nvidia-pytriton` wheel lies, and what a Python backend needs around it.
+
+Only the wheel's binary is used. Its Python stubs come one per Python version and must lie beside `libtriton_python.so`; they
+need `libpython3.X.so`. The stub starts an isolated interpreter, which ignores PYTHONPATH: it finds this environment's packages
+because the environment's `bin` folder is first on PATH.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from orrery.worlds.errors import StageUnavailable
+
+
+@dataclass(frozen=True)
+class TritonFiles:
+    """`backends` is Triton's backend directory, complete with the stub of this Python; `environment` its variables."""
+
+    binary: Path
+    backends: Path
+    environment: dict[str, str]
+
+
+def embedded_triton(folder: Path) -> TritonFiles:
+    """Lays the backend directory out under `folder`. Raises `StageUnavailable` saying what is missing."""
+    wheel = _wheel()
+    python = folder / "backends" / "python"
+    python.mkdir(parents=True, exist_ok=True)
+    source = wheel / "tritonserver"
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
+        _link(source / "backends" / "python" / name, python / name)
+    # Copied, not linked: it is run, and wheels do not keep the executable bit.
+    stub = shutil.copy(source / "python_backend_stubs" / _version() / "triton_python_backend_stub", python)
+    Path(stub).chmod(0o755)
+    return TritonFiles(
+        binary=_executable(source / "bin" / "tritonserver", folder),
+        backends=folder / "backends",
+        environment=_environment(wheel),
+    )
+
+
+def _wheel() -> Path:
+    found = importlib.util.find_spec("pytriton")
+    if found is None or found.origin is None:
+        raise StageUnavailable(
+            "no Triton here: install the extra `triton` (the nvidia-pytriton wheel) or name a binary with --triton"
+        )
+    return Path(found.origin).parent
+
+
+def _environment(wheel: Path) -> dict[str, str]:
+    libraries = (wheel.parent / "nvidia_pytriton.libs", _libpython().parent)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    return {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)), "PATH": path}
+
+
+def _libpython() -> Path:
+    name = f"libpython{_version()}.so"
+    folders = (sysconfig.get_config_var("LIBDIR"), *map(str, Path("/usr/lib").glob("*-linux-gnu")))
+    for folder in folders:
+        if any(Path(folder).glob(f"{name}*")):
+            return Path(folder) / name
+    raise StageUnavailable(
+        f"Triton's Python stub needs {name}: use a Python built with --enable-shared, or install libpython{_version()}"
+    )
+
+
+def _version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    target.symlink_to(source)
+
+
+def _executable(source: Path, folder: Path) -> Path:
+    """The binary itself, or a copy that may be run where the wheel's lacks the executable bit."""
+    if os.access(source, os.X_OK):
+        return source
+    copy = Path(shutil.copy(source, folder))
+    copy.chmod(0o755)
+    return copy
