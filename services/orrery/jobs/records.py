@@ -41,9 +41,7 @@ class TaskState(StrEnum):
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     TaskState.WAITING: frozenset({TaskState.QUEUED, TaskState.CANCELLED}),
     TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.CANCELLED, TaskState.FAILED}),
-    TaskState.RUNNING: frozenset(
-        {TaskState.RUNNING, TaskState.QUEUED, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
-    ),
+    TaskState.RUNNING: frozenset({TaskState.RUNNING, TaskState.QUEUED, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}),
     TaskState.DONE: frozenset(),
     TaskState.FAILED: frozenset(),
     TaskState.CANCELLED: frozenset(),

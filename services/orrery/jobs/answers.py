@@ -1,0 +1,26 @@
+"""What both stores say in the same words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orrery.jobs.records import Claim
+from orrery.worlds.errors import AttemptsExhausted, JobNotFound, StageFailed
+
+
+def progress_data(claim: Claim, step: int, num_steps: int) -> dict[str, Any]:
+    """The data of a `job.progress` event."""
+    return {"task": claim.task.id, "stage": claim.task.stage, "step": step, "num_steps": num_steps}
+
+
+def exhausted(pool: str, attempts: int) -> dict[str, Any]:
+    """The error of a job whose task lost its worker on the last attempt."""
+    return AttemptsExhausted(f"{pool}: {attempts} attempts at the task ended with its worker gone").to_dict()
+
+
+def missing_output(claim: Claim, name: str) -> StageFailed:
+    return StageFailed(f"{claim.task.stage} made no output {name!r}, which the plan reads")
+
+
+def no_such_job(job_id: str | None) -> JobNotFound:
+    return JobNotFound(f"there is no job {job_id}")

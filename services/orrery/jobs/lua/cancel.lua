@@ -1,0 +1,3 @@
+local job = ARGV[1]
+cancel(job)
+return snapshot(job)

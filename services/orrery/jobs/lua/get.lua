@@ -1,0 +1,1 @@
+return snapshot(ARGV[1])

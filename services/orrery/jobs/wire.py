@@ -1,0 +1,87 @@
+"""Records to and from what lies in Redis: flat lists of strings, with JSON for anything nested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from orrery.jobs import graph
+from orrery.jobs.records import Claim, Event, Job, JobState, Submission, TaskRecord
+from orrery.worlds.plan import ArtifactRef, Task, TaskOutput
+
+Refs = TypeAdapter(dict[str, ArtifactRef])
+Sources = TypeAdapter(dict[str, TaskOutput])
+
+
+def submission_args(submission: Submission) -> list[str]:
+    """What `submit.lua` takes."""
+    return [
+        submission.job_id,
+        submission.model,
+        submission.workflow,
+        json.dumps(submission.request),
+        json.dumps(submission.notes),
+        Sources.dump_json(submission.plan.result).decode(),
+        json.dumps(_task_rows(submission)),
+    ]
+
+
+def _task_rows(submission: Submission) -> list[dict[str, str | int]]:
+    # Nested JSON stays text inside the scripts: Lua would lose digits of floats and turn [] into {}.
+    followers, promised = graph.followers(submission.plan), graph.promised(submission.plan)
+    return [
+        {
+            "id": task.id,
+            "stage": task.stage,
+            "pool": task.pool,
+            "spec": task.model_dump_json(),
+            "needs": json.dumps(task.needs),
+            "left": len(task.needs),
+            "followers": json.dumps(followers[task.id]),
+            "promised": json.dumps(promised[task.id]),
+        }
+        for task in submission.plan.tasks
+    ]
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def job(snapshot: Sequence[Any]) -> Job:
+    """A job from `snapshot` in the prelude."""
+    record, result, rows = snapshot
+    tasks = tuple(_task_record(pairs(row)) for row in rows)
+    fields: dict[str, Any] = pairs(record)
+    for name in ("request", "notes", "error"):
+        if name in fields:
+            fields[name] = json.loads(fields[name])
+    if fields["state"] == JobState.COMPLETED:
+        outputs = {task.id: task.outputs for task in tasks}
+        fields["result"] = graph.resolve(Sources.validate_json(result), outputs)
+    return Job(**fields, tasks=tasks)
+
+
+def _task_record(row: dict[str, str]) -> TaskRecord:
+    fields: dict[str, Any] = dict(row)
+    if "outputs" in fields:
+        fields["outputs"] = Refs.validate_json(fields["outputs"])
+    return TaskRecord(**fields)
+
+
+def claim(reply: Sequence[Any], *, worker: str, token: str) -> Claim:
+    """A claim from `begin` in the prelude."""
+    job_id, spec, attempt, done = reply
+    task = Task.model_validate_json(spec)
+    outputs = {name: Refs.validate_json(refs) for name, refs in pairs(done).items()}
+    inputs = graph.resolve(task.inputs, outputs)
+    return Claim(job_id=job_id, task=task, attempt=attempt, token=token, worker=worker, inputs=inputs)
+
+
+def event(entry: tuple[str, Mapping[str, str]]) -> Event:
+    entry_id, fields = entry
+    data = json.loads(fields["data"])
+    return Event(id=entry_id, job_id=fields["job"], type=fields["type"], at=float(fields["at"]), data=data)
