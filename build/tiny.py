@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from orrery.worlds.components import MANIFEST, ComponentKind, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
@@ -52,8 +53,6 @@ def text_encoder(folder: Path) -> ComponentKind:
 def video_tokenizer(folder: Path) -> ComponentKind:
     vae = seeded(lambda: AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=1))
     randomise(vae, gain=1.0)
-    # Pixels live in [-1, 1]: a head of unit gain would saturate a third of them.
-    vae.decoder.conv_out.weight.data.mul_(0.4)
     vae.save_pretrained(folder)
     return ComponentKind.VIDEO_TOKENIZER
 
@@ -75,7 +74,9 @@ def transformer(folder: Path, *, in_channels: int, rope_scale: tuple[float, floa
         )
 
     model = seeded(make)
-    randomise(model, gain=0.7)
+    randomise(model, gain=1.2)
+    # The gain above makes the prompt tell; this keeps latents near unit deviation, as trained ones are.
+    model.proj_out.weight.data.mul_(0.5)
     model.save_pretrained(folder)
     return ComponentKind.TRANSFORMER
 
@@ -131,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the tiny random components of tiny-predict2.")
     parser.add_argument("--out", type=Path, required=True, help="folder that holds one folder per component")
     out = parser.parse_args().out
+    disable_progress_bar()
     made = build(out)
     print(f"{out}: built {', '.join(made) or 'nothing, all components are there'} (random weights)")
 

@@ -1,0 +1,51 @@
+"""The transformer as a torch module in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import CosmosTransformer3DModel
+
+from orrery.engines.weights import load_module
+
+
+class EagerEngine:
+    """A `CosmosTransformer3DModel` as an `Engine`, computing in the element type that its weights are stored in."""
+
+    def __init__(self, folder: Path, device: torch.device):
+        self._module = load_module(CosmosTransformer3DModel, folder, device)
+        self._device = device
+        self._padded = bool(self._module.config.concat_padding_mask)
+        # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
+        self._module.register_to_config(concat_padding_mask=False)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        condition_mask: torch.Tensor | None,
+        rope_fps: float | None,
+    ) -> torch.Tensor:
+        """See `Engine`."""
+        cast = {"device": self._device, "dtype": self._module.dtype}
+        channels = _extra_channels(hidden_states, condition_mask, padded=self._padded)
+        sample: torch.Tensor = self._module(
+            hidden_states=hidden_states.to(**cast),
+            timestep=timestep.to(**cast),
+            encoder_hidden_states=encoder_hidden_states.to(**cast),
+            fps=rope_fps,
+            condition_mask=None if channels is None else channels.to(**cast),
+            return_dict=False,
+        )[0]
+        return sample.float()
+
+
+def _extra_channels(hidden_states: torch.Tensor, mask: torch.Tensor | None, *, padded: bool) -> torch.Tensor | None:
+    """The channels after the latents, in the order of the weights: the condition mask, then the padding mask."""
+    if not padded:
+        return mask
+    padding = torch.zeros_like(hidden_states[:, :1])
+    return padding if mask is None else torch.cat([mask.to(padding), padding], dim=1)

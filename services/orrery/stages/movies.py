@@ -1,0 +1,85 @@
+"""Frames to films, byte for byte the same every time: no dates, no random identifiers, a fixed number of encoder threads."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+CheckCancelled = Callable[[], None]
+
+# How x264 and FFV1 cut up their work, and so the bytes, depends on the number of threads: the machine must not decide it.
+ENCODER_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a film is made. `bt709` converts from RGB to that colour space, limited range, and says so in the file."""
+
+    codec: str
+    pixel_format: str
+    suffix: str
+    codec_options: dict[str, str]
+    container_options: dict[str, str] = field(default_factory=dict)
+    bt709: bool = False
+
+    def open_stream(self, container: av.container.OutputContainer, size: tuple[int, int], fps: int) -> VideoStream:
+        """`size` is height and width."""
+        stream: VideoStream = container.add_stream(self.codec, rate=fps, options=self.codec_options)  # type: ignore[assignment]
+        context = stream.codec_context
+        context.height, context.width = size
+        context.pix_fmt = self.pixel_format
+        context.time_base = Fraction(1, fps)
+        context.thread_count = ENCODER_THREADS
+        context.flags |= Flags.bitexact
+        if self.bt709:
+            _tag_bt709(context)
+        return stream
+
+    def convert(self, pixels: NDArray[np.uint8]) -> VideoFrame:
+        frame = VideoFrame.from_ndarray(pixels, format="rgb24")
+        if self.bt709:
+            return frame.reformat(format=self.pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        return frame.reformat(format=self.pixel_format)
+
+
+MP4 = Recipe("libx264", "yuv420p", ".mp4", {"crf": "18", "preset": "medium"}, {"movflags": "+faststart"}, bt709=True)
+"""H.264 at visually lossless quality, the index first so that a browser can start before the end."""
+
+MKV = Recipe("ffv1", "bgr0", ".mkv", {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"})
+"""FFV1 in Matroska: every pixel comes back as it was."""
+
+
+def film(recipe: Recipe, frames: Frames, fps: int, check_cancelled: CheckCancelled) -> bytes:
+    """The film of `frames` [T, H, W, RGB] at `fps` frames per second. Can be cancelled before each frame."""
+    # A named file, because moving the index to the front makes FFmpeg open its own output a second time.
+    with tempfile.TemporaryDirectory(prefix="orrery-publisher-") as folder:
+        path = Path(folder) / f"film{recipe.suffix}"
+        with av.open(str(path), "w", options=recipe.container_options | {"fflags": "+bitexact"}) as container:
+            stream = recipe.open_stream(container, (frames.shape[1], frames.shape[2]), fps)
+            for index, pixels in enumerate(frames):
+                check_cancelled()
+                frame = recipe.convert(pixels)
+                frame.pts, frame.time_base = index, stream.codec_context.time_base
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path.read_bytes()
+
+
+def _tag_bt709(context: VideoCodecContext) -> None:
+    context.colorspace = Colorspace.ITU709
+    context.color_range = ColorRange.MPEG
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709

@@ -1,0 +1,27 @@
+"""Samplers: from noise to latents, given something that predicts clean latents. By the names that requests use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orrery.stages.samplers.euler import Euler
+from orrery.stages.samplers.res_2ab import Res2AB
+from orrery.stages.samplers.sampler import PredictX0, Sampler, SamplerState
+from orrery.worlds.catalog import models
+from orrery.worlds.errors import InvalidField
+
+SAMPLERS: dict[str, Callable[[int], Sampler]] = {
+    models.Sampler.RES_2AB.value: Res2AB,
+    models.Sampler.EULER.value: Euler,
+}
+
+__all__ = ["SAMPLERS", "PredictX0", "Sampler", "SamplerState", "make_sampler"]
+
+
+def make_sampler(name: str, num_inference_steps: int) -> Sampler:
+    """Raises `InvalidField` for a name that is not known or fewer than one step."""
+    if name not in SAMPLERS:
+        raise InvalidField(f"there is no sampler {name!r}", field="sampler", allowed=sorted(SAMPLERS))
+    if num_inference_steps < 1:
+        raise InvalidField("sampling needs a step", field="num_inference_steps", allowed="1 or more")
+    return SAMPLERS[name](num_inference_steps)

@@ -1,0 +1,17 @@
+"""Noise levels of Predict2."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGMA_MAX = 80.0
+SIGMA_MIN = 0.002
+RHO = 7.0
+
+
+def karras_sigmas(count: int) -> NDArray[np.float64]:
+    """`count` levels from `SIGMA_MAX` down to `SIGMA_MIN`, evenly spaced in sigma^(1/rho) (Karras et al. 2022, equation 5)."""
+    first, last = SIGMA_MAX ** (1 / RHO), SIGMA_MIN ** (1 / RHO)
+    sigmas: NDArray[np.float64] = (first + np.linspace(0, 1, count) * (last - first)) ** RHO
+    return sigmas

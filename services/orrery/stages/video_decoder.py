@@ -1,0 +1,48 @@
+"""Latents to frames."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from orrery.stages.loading import ComponentCache
+from orrery.stages.stage import Call, StageSettings, Values
+from orrery.stages.wan import WanTokenizer
+from orrery.worlds.catalog.models import Compression
+from orrery.worlds.components import ComponentKind
+from orrery.worlds.contracts import VIDEO_DECODER, StageContract
+
+
+class VideoDecoder:
+    contract: ClassVar[StageContract] = VIDEO_DECODER
+
+    def __init__(self, settings: StageSettings):
+        self._components = ComponentCache(settings, ComponentKind.VIDEO_TOKENIZER, WanTokenizer)
+
+    def run(self, values: Values, call: Call) -> Values:
+        """See the contract. Memory beyond the frames themselves is that of one latent frame."""
+        tokenizer = self._components[values["component"]]
+        latents = torch.from_numpy(values["latents"])[None]
+        frames = _empty_frames(latents)
+        done = 0
+        for chunk in tokenizer.decode_chunks(latents):
+            call.check_cancelled()
+            frames[done : done + chunk.shape[1]] = to_uint8(chunk)
+            done += chunk.shape[1]
+        return {"frames": frames}
+
+
+def _empty_frames(latents: torch.Tensor) -> NDArray[np.uint8]:
+    t, h, w = latents.shape[2:]
+    compression = Compression()
+    return np.empty((1 + (t - 1) * compression.temporal, h * compression.spatial, w * compression.spatial, 3), np.uint8)
+
+
+def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    """[3, T, H, W] in [-1, 1] to [T, H, W, 3]; cut and not rounded, as diffusers' video processor and pipelines do."""
+    quantised = ((pixels / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8)
+    frames: NDArray[np.uint8] = quantised.permute(1, 2, 3, 0).cpu().numpy()
+    return frames
