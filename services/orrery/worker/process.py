@@ -7,15 +7,14 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from orrery.artifacts import open_store
 from orrery.jobs.redis import RedisJobs
 from orrery.worker.runner import Runner
+from orrery.worker.settings import StageEnvironment
 from orrery.worker.shared_memory import sweep
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_files import TritonFiles, embedded_triton
@@ -27,39 +26,17 @@ from orrery.worlds.contracts import CONTRACTS, POOLED
 log = logging.getLogger("orrery.stage")
 
 
-@dataclass(frozen=True)
-class StageProcessSettings:
-    """`repository` is Triton's; `environment` reaches the stages; `triton` replaces the embedded binary's folder layout."""
+async def serve(settings: StageEnvironment, repository: Path, environment: Mapping[str, str]) -> None:
+    """Until SIGTERM or SIGINT; then claims nothing more, finishes or hands back, stops Triton and cleans up.
 
-    redis_url: str
-    artifacts_url: str
-    models_dir: Path
-    repository: Path
-    models: tuple[str, ...]
-    environment: Mapping[str, str]
-    triton: TritonFiles | None = None
-    components: tuple[str, ...] | None = None
-    grpc_port: int = 8001
-    metrics_port: int = 8002
-    run_dir: Path | None = None
-    shm_bytes: int = 1 << 30
-    lease: float = 15.0
-    drain: float = 30.0
-
-
-async def serve(settings: StageProcessSettings) -> None:
-    """Until SIGTERM or SIGINT; then claims nothing more, finishes or hands back, stops Triton and cleans up."""
-    with tempfile.TemporaryDirectory(prefix="orrery-stage-", dir=settings.run_dir) as folder:
-        await _serve(settings, Path(folder))
-
-
-async def _serve(settings: StageProcessSettings, folder: Path) -> None:
+    `repository` is Triton's model repository; `environment` reaches the stages in it.
+    """
     for name in sweep():
         log.info("removed shared memory %s of a process that is gone", name)
     components = _components(settings)
-    server = TritonServer(_triton_options(settings, folder))
-    jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease)
-    stages = TritonStages(f"127.0.0.1:{settings.grpc_port}", shm_bytes=settings.shm_bytes)
+    server = TritonServer(_triton_options(settings, repository, environment))
+    jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
+    stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
     runner = Runner(queue=jobs, artifacts=open_store(settings.artifacts_url), stages=stages, components=components)
     worker = Worker(_worker_settings(settings, components), jobs, runner)
     _on_signals(worker)
@@ -83,29 +60,35 @@ def pools_of(stages: tuple[str, ...], components: Mapping[str, ComponentManifest
     return plain | {stage: pools for stage, pools in served.items() if pools}
 
 
-def _components(settings: StageProcessSettings) -> dict[str, ComponentManifest]:
+def _components(settings: StageEnvironment) -> dict[str, ComponentManifest]:
     found = installed(settings.models_dir)
     wanted = settings.components if settings.components is not None else tuple(found)
     return {name: found[name] for name in wanted}
 
 
-def _worker_settings(settings: StageProcessSettings, components: Mapping[str, ComponentManifest]) -> WorkerSettings:
+def _worker_settings(settings: StageEnvironment, components: Mapping[str, ComponentManifest]) -> WorkerSettings:
     # A name that no other process ever had: a restarted container may have the host name and pid of the one before.
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    pools = pools_of(settings.models, components)
-    return WorkerSettings(name=name, pools=pools, lease=settings.lease, drain=settings.drain)
+    pools = pools_of(settings.stages, components)
+    return WorkerSettings(name=name, pools=pools, lease=settings.lease_seconds, drain=settings.drain_seconds)
 
 
-def _triton_options(settings: StageProcessSettings, folder: Path) -> TritonOptions:
+def _triton_options(settings: StageEnvironment, repository: Path, environment: Mapping[str, str]) -> TritonOptions:
     return TritonOptions(
-        files=settings.triton or embedded_triton(folder),
-        repository=settings.repository,
-        models=settings.models,
-        grpc_port=settings.grpc_port,
-        metrics_port=settings.metrics_port,
-        log_file=(settings.run_dir or folder) / "triton.log",
-        environment=settings.environment,
+        files=_triton_files(settings),
+        repository=repository,
+        models=settings.stages,
+        grpc_port=settings.triton_grpc_port,
+        metrics_port=settings.triton_metrics_port,
+        log_file=settings.run_dir / "triton.log",
+        environment=environment,
     )
+
+
+def _triton_files(settings: StageEnvironment) -> TritonFiles:
+    if settings.triton_binary is None or settings.triton_backends is None:
+        return embedded_triton(settings.run_dir)
+    return TritonFiles(binary=settings.triton_binary, backends=settings.triton_backends, environment={})
 
 
 def _on_signals(worker: Worker) -> None:

@@ -1,0 +1,53 @@
+"""Where an embedded Orrery keeps its things, and on which ports it listens."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """Everything is written below `home`; every port is on `host` except the gateway's, which is on `gateway_host`."""
+
+    home: Path
+    models_dir: Path
+    gateway_port: int
+    redis_port: int
+    triton_port: int
+    triton_metrics_port: int
+    dispatcher_port: int
+    gateway_host: str = "127.0.0.1"
+    host: str = "127.0.0.1"
+    model: str | None = None
+    transformer: str = "in_process"
+    stages: int = 1
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://{self.host}:{self.redis_port}/0"
+
+    @property
+    def artifacts_url(self) -> str:
+        return (self.home / "artifacts").absolute().as_uri()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.gateway_host}:{self.gateway_port}"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now; all are held until the last is found, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

