@@ -13,7 +13,7 @@ LEET_DIGITS = str.maketrans("03457", "oeast")
 READINGS_OF_ONE = ("i", "l")
 
 _WORD = re.compile(r"[^\W_]+")
-_SYMBOLED = re.compile(r"[^\W_@$!+]*[@$!+](?:[^\W_]|[@$!+])*")
+_SYMBOLED = re.compile(r"(?<![^\W_]|[@$!+])[^\W_@$!+]*[@$!+](?:[^\W_]|[@$!+])*")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_]([ .\-_*/|]{1,2})[^\W\d_](?:\1[^\W\d_])+(?![^\W_])")
 _STRETCHED = re.compile(r"(.)\1{2,}")
 

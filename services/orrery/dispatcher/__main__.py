@@ -1,0 +1,5 @@
+"""`python -m orrery.dispatcher`."""
+
+from orrery.dispatcher.serve import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m orrery.gateway`."""
+
+from orrery.gateway.serve import main
+
+main()

@@ -1,0 +1,136 @@
+"""Bodies of requests, JSON or multipart, read with an eye on their size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from orrery.gateway.errors import MalformedBody, UnsupportedContentType
+from orrery.gateway.references import REFERENCE, read_reference
+from orrery.gateway.settings import GatewaySettings
+from orrery.worlds.errors import InvalidField, UploadTooLarge
+
+JSON = "application/json"
+MAX_FIELDS = 64
+
+
+@dataclass(frozen=True)
+class Body:
+    """`values` without the reference; those of a form are strings. `reference` is an upload, open as long as the body."""
+
+    values: dict[str, Any]
+    form: bool
+    reference: BinaryIO | None = None
+
+
+def read_body(request: Request, settings: GatewaySettings) -> AbstractAsyncContextManager[Body]:
+    """Reads by the content type. Raises `UnsupportedContentType`, `MalformedBody`, `UploadTooLarge`."""
+    return READERS[_content_type(request, READERS)](request, settings)
+
+
+async def read_json(request: Request, settings: GatewaySettings) -> dict[str, Any]:
+    """The values of a body that can only be JSON and takes no reference. Raises as `read_body`."""
+    _content_type(request, (JSON,))
+    return await _json_values(request, settings)
+
+
+def _content_type(request: Request, accepted: Collection[str]) -> str:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in accepted:
+        raise UnsupportedContentType(f"content type {content_type!r} is not accepted", allowed=sorted(accepted))
+    return content_type
+
+
+async def _json_values(request: Request, settings: GatewaySettings) -> dict[str, Any]:
+    limit = min(settings.max_json_bytes, settings.max_upload_bytes)
+    return _parse(b"".join([chunk async for chunk in _limited(request, limit)]))
+
+
+@asynccontextmanager
+async def _json_body(request: Request, settings: GatewaySettings) -> AsyncIterator[Body]:
+    values = await _json_values(request, settings)
+    yield Body(values, form=False, reference=read_reference(values.pop(REFERENCE, None)))
+
+
+@asynccontextmanager
+async def _form_body(request: Request, settings: GatewaySettings) -> AsyncIterator[Body]:
+    """Files larger than a mebibyte wait on disk; they are gone when the context ends."""
+    parser = _Parser(request.headers, _limited(request, settings.max_upload_bytes), max_files=1, max_fields=MAX_FIELDS)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise MalformedBody(error.message) from error
+    try:
+        yield _form_values(form.multi_items(), complete=parser.complete)
+    finally:
+        parser.close()
+
+
+def _form_values(items: list[tuple[str, str | UploadFile]], *, complete: bool) -> Body:
+    if not complete:
+        raise MalformedBody("the multipart body ends before its last boundary")
+    values: dict[str, Any] = {}
+    for name, value in items:
+        if name in values:
+            raise InvalidField(f"{name} is given twice", field=name, allowed="one value")
+        values[name] = value
+    reference = values.pop(REFERENCE, None)
+    for name, value in values.items():
+        if isinstance(value, UploadFile):
+            raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {REFERENCE}")
+    file = reference.file if isinstance(reference, UploadFile) else read_reference(reference)
+    return Body(values, form=True, reference=file)
+
+
+class _Parser(MultiPartParser):
+    """Starlette's, which takes a body that just stops for a whole one."""
+
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+    def close(self) -> None:
+        for file in self._files_to_close_on_error:
+            file.close()
+
+
+READERS: dict[str, Callable[[Request, GatewaySettings], AbstractAsyncContextManager[Body]]] = {
+    JSON: _json_body,
+    "multipart/form-data": _form_body,
+}
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body in chunks, refused as soon as it is known to be too large: by its announced length, or on the way."""
+    announced = request.headers.get("content-length", "0")
+    read = 0
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read > limit:
+            raise _too_large(limit)
+        yield chunk
+
+
+def _too_large(limit: int) -> UploadTooLarge:
+    return UploadTooLarge(f"the body has more than {limit} bytes", allowed=f"up to {limit} bytes")
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """NaN and Infinity are read, although they are no JSON, for the field's own check to name them."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBody(f"the body is not JSON: {error}", allowed="a JSON object") from None
+    if not isinstance(values, dict):
+        raise MalformedBody("the body is JSON, but no object", allowed="a JSON object")
+    return values

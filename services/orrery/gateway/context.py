@@ -1,0 +1,50 @@
+"""What every request handler of one app shares."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from orrery.artifacts import ArtifactStore
+from orrery.gateway.metrics import Metrics
+from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.store import JobStore, Pools
+from orrery.worlds.catalog import CATALOG
+from orrery.worlds.catalog.models import ModelSpec
+from orrery.worlds.errors import InvalidField, UnknownModel
+
+
+class GatewayJobs(JobStore, Pools, Protocol):
+    """The job store as a gateway needs it."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """`decoding` bounds how many uploads are decoded at a time, and with it the memory they take."""
+
+    settings: GatewaySettings
+    jobs: GatewayJobs
+    artifacts: ArtifactStore
+    metrics: Metrics
+    decoding: asyncio.Semaphore
+
+    def model(self, name: object) -> ModelSpec:
+        """A served model; None means the default one. Raises `UnknownModel` with those that are served."""
+        if name is None:
+            return CATALOG[self.settings.default_model]
+        if not isinstance(name, str):
+            raise InvalidField("model must be a string", field="model", allowed=list(self.settings.models))
+        if name not in self.settings.models:
+            raise UnknownModel(f"model {name!r} is not served here", field="model", allowed=list(self.settings.models))
+        return CATALOG[name]
+
+
+def gateway_of(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+Context = Annotated[Gateway, Depends(gateway_of)]

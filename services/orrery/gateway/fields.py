@@ -1,0 +1,80 @@
+"""From the fields of a body to a `RequestedWorld`: names, types and sizes; ranges are for `settle`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from orrery.gateway.parameters import request_parameters
+from orrery.worlds.catalog.models import ModelSpec, Workflow
+from orrery.worlds.errors import InvalidField, UnknownField
+from orrery.worlds.requests import RequestedWorld
+
+INTEGERS = frozenset({"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n"})
+NUMBERS = frozenset({"guidance_scale"})
+MAX_INTEGER = 2**63 - 1
+MAX_CHARACTERS = 20_000
+"""Of one text field: far above any model's words, and cheap to read through."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(
+    r"[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?|[+-]?(nan|inf|infinity)", re.IGNORECASE
+)
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    """Raises `UnknownField` for the first name that is not known, with the one that may have been meant."""
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise UnknownField(f"there is no field {name!r}{meant}", field=name, allowed=near or sorted(known))
+
+
+def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workflow, *, form: bool) -> RequestedWorld:
+    """Raises `InvalidField` naming the field and what is allowed. The values of a form are strings and are read as numbers."""
+    parameters = request_parameters(model, workflow)
+    try:
+        typed = {name: read_value(name, value, form=form) for name, value in values.items() if value is not None}
+        return RequestedWorld.model_validate(typed, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, message = str(first["loc"][0]), f"{first['loc'][0]}: {first['msg']}"
+    except InvalidField as error:
+        field, message = str(error.field), error.message
+    raise InvalidField(message, field=field, allowed=parameters.get(field, {}).get("allowed", _kind(field)))
+
+
+def read_value(name: str, value: Any, *, form: bool) -> Any:
+    """A field's value: of a form, read as the field's type; of JSON, as it is. Raises `InvalidField`, also for one too large."""
+    # OpenAI's clients send seconds as a string, in JSON too.
+    if isinstance(value, str) and name in _READERS and (form or name == "seconds"):
+        value = _READERS[name](name, value)
+    if isinstance(value, str) and len(value) > MAX_CHARACTERS:
+        raise InvalidField(f"{name} has {len(value)} characters", field=name, allowed=f"up to {MAX_CHARACTERS} characters")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise InvalidField(f"{name} is too large a number", field=name, allowed=_kind(name))
+    return value
+
+
+def _integer(name: str, value: str) -> int:
+    if not _INTEGER.fullmatch(value):
+        raise InvalidField(f"{name}: {value[:40]!r} is not an integer", field=name, allowed=_kind(name))
+    return int(value)
+
+
+def _number(name: str, value: str) -> float:
+    if not _NUMBER.fullmatch(value):
+        raise InvalidField(f"{name}: {value[:40]!r} is not a number", field=name, allowed=_kind(name))
+    return float(value)
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = dict.fromkeys(INTEGERS, _integer) | dict.fromkeys(NUMBERS, _number)
+
+
+def _kind(name: str) -> str:
+    return "an integer" if name in INTEGERS else "a number" if name in NUMBERS else "a text"

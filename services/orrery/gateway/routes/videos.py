@@ -1,0 +1,83 @@
+"""`/v1/videos`: worlds as OpenAI's videos."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from orrery.gateway.body import Body, read_body
+from orrery.gateway.context import Context, Gateway
+from orrery.gateway.fields import refuse_unknown, requested_world
+from orrery.gateway.references import REFERENCE
+from orrery.gateway.submitting import JOB_ID_PREFIX, condition, guard, submit
+from orrery.gateway.views import job_view, page_view
+from orrery.jobs.records import Job
+from orrery.worlds.catalog.models import Workflow
+from orrery.worlds.errors import JobNotFound
+from orrery.worlds.requests import RequestedWorld, settle
+
+router = APIRouter(prefix="/v1/videos")
+
+KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE)
+POLL_AFTER = "openai-poll-after-ms"
+_JOB_ID = re.compile(JOB_ID_PREFIX + "[0-9a-f]{32}")
+
+
+@router.post("", status_code=202)
+async def create(request: Request, gateway: Context) -> Response:
+    """Takes a job. Every check comes before anything is stored."""
+    async with read_body(request, gateway.settings) as body:
+        job = await _submitted(gateway, body)
+    return _job_response(gateway, job, status_code=202)
+
+
+async def _submitted(gateway: Gateway, body: Body) -> Job:
+    refuse_unknown(body.values, KNOWN_FIELDS)
+    values = dict(body.values)
+    model = gateway.model(values.pop("model", None))
+    workflow = Workflow.TEXT2WORLD if body.reference is None else Workflow.VIDEO2WORLD
+    world = settle(requested_world(values, model, workflow, form=body.form), model, workflow)
+    guard(world)
+    notes: dict[str, Any] = {}
+    if body.reference is not None:
+        world, notes = await condition(gateway, world, body.reference)
+    return await submit(gateway, world, model, notes)
+
+
+@router.get("")
+async def listing(
+    gateway: Context,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> Response:
+    """Jobs by creation, after the job `after`."""
+    cursor = None if after is None else checked_id(after)
+    return JSONResponse(page_view(await gateway.jobs.list(after=cursor, limit=limit, order=order)))
+
+
+@router.get("/{job_id}")
+async def read(gateway: Context, job_id: str) -> Response:
+    return _job_response(gateway, await gateway.jobs.get(checked_id(job_id)))
+
+
+@router.delete("/{job_id}")
+async def delete(gateway: Context, job_id: str) -> Response:
+    """Cancels the job if it has not ended, and forgets it."""
+    job = await gateway.jobs.delete(checked_id(job_id))
+    return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
+
+
+def checked_id(job_id: str) -> str:
+    """Raises `JobNotFound` for what no job is called, before it becomes part of a key."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound(f"there is no job {job_id[:80]!r}")
+    return job_id
+
+
+def _job_response(gateway: Gateway, job: Job, *, status_code: int = 200) -> Response:
+    headers = {} if job.state.ended else {POLL_AFTER: str(gateway.settings.poll_after_ms)}
+    return JSONResponse(job_view(job), status_code=status_code, headers=headers)

@@ -1,0 +1,54 @@
+"""The gateway as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+
+import uvicorn
+
+from orrery.artifacts import open_store
+from orrery.dispatcher.environment import from_environment
+from orrery.gateway import logs
+from orrery.gateway.app import create_app
+from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.redis import RedisJobs
+
+
+def main() -> None:
+    """The process: settings from the environment, until SIGTERM or SIGINT."""
+    logs.configure()
+    serve(from_environment(GatewaySettings, os.environ))
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Blocks until the process is told to stop; requests under way then have `shutdown_seconds` to end."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    artifacts = open_store(settings.artifacts_url)
+    async with aclosing(RedisJobs.connect(settings.redis_url)) as jobs:
+        config = uvicorn.Config(
+            create_app(settings, jobs, artifacts),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+        await _Server(config).serve()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's own handlers send the signal again after the shutdown, which would end the process before its clean-up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

@@ -1,0 +1,50 @@
+"""What a gateway is told."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from orrery.dispatcher.environment import Names, ProcessSettings
+from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+
+MEBIBYTE = 2**20
+
+
+class GatewaySettings(ProcessSettings):
+    """`ORRERY_REDIS_URL`, `ORRERY_ARTIFACTS_URL`, `ORRERY_MODELS`, `ORRERY_DEFAULT_MODEL`; `ORRERY_GATEWAY_*` for the rest.
+
+    `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
+    A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
+    checkpoints are untrained.
+    """
+
+    prefix: ClassVar[str] = "ORRERY_GATEWAY_"
+    shared: ClassVar[frozenset[str]] = frozenset({"redis_url", "artifacts_url", "models", "default_model", "random_weights"})
+
+    redis_url: str
+    artifacts_url: str
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    models: Names = (DEFAULT_MODEL,)
+    default_model: str = DEFAULT_MODEL
+    random_weights: Names = ()
+    max_upload_bytes: int = Field(default=100 * MEBIBYTE, gt=0)
+    max_json_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
+    max_image_pixels: int = Field(default=64_000_000, gt=0)
+    max_clip_frames: int = Field(default=3600, gt=0)
+    max_clip_pixels: int = Field(default=4_000_000_000, gt=0)
+    decode_threads: int = Field(default=2, gt=0)
+    poll_after_ms: int = Field(default=500, gt=0)
+    generation_timeout_seconds: float = Field(default=600.0, gt=0)
+    shutdown_seconds: int = Field(default=10, gt=0)
+
+    @model_validator(mode="after")
+    def _models_are_known(self) -> Self:
+        unknown = sorted({*self.models, *self.random_weights} - set(CATALOG))
+        if unknown:
+            raise ValueError(f"there are no models {unknown}; the catalog has {sorted(CATALOG)}")
+        if self.default_model not in self.models:
+            raise ValueError(f"the default model {self.default_model} is not among the served {list(self.models)}")
+        return self

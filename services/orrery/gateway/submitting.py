@@ -1,0 +1,50 @@
+"""From a settled request to a submitted job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Any, BinaryIO
+
+from orrery.gateway.context import Gateway
+from orrery.gateway.media import MEDIA_TYPE, read_conditioning
+from orrery.guardrails.prompts import check_prompts
+from orrery.jobs.records import Job, Submission
+from orrery.worlds.catalog.models import ModelSpec
+from orrery.worlds.planner import plan
+from orrery.worlds.requests import WorldRequest
+
+log = logging.getLogger(__name__)
+
+JOB_ID_PREFIX = "video_"
+
+
+def guard(request: WorldRequest) -> None:
+    """The guardrail of the plan, before anything is stored. Raises `PromptBlocked`."""
+    check_prompts({"prompt": request.prompt, "negative_prompt": request.negative_prompt})
+
+
+async def condition(gateway: Gateway, request: WorldRequest, reference: BinaryIO) -> tuple[WorldRequest, dict[str, Any]]:
+    """The request with its frames in the artifact store, and the notes about them."""
+    async with gateway.decoding:
+        read = await asyncio.to_thread(read_conditioning, reference, request.num_conditional_frames, gateway.settings)
+        data = await asyncio.to_thread(read.to_bytes)
+    stored = await gateway.artifacts.put(data, media_type=MEDIA_TYPE)
+    return request.model_copy(update={"conditioning": stored}), {"input": read.notes(request.size)}
+
+
+async def submit(gateway: Gateway, request: WorldRequest, model: ModelSpec, notes: dict[str, Any] | None = None) -> Job:
+    """Plans and submits, and counts it."""
+    submission = Submission(
+        job_id=JOB_ID_PREFIX + uuid.uuid4().hex,
+        model=model.name,
+        workflow=request.workflow.value,
+        request=request.model_dump(mode="json"),
+        plan=plan(request, model),
+        notes=notes or {},
+    )
+    job = await gateway.jobs.submit(submission)
+    gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
+    log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
+    return job

@@ -1,0 +1,91 @@
+"""Jobs and models as clients see them: OpenAI's shapes, with what they leave unsaid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orrery.gateway.parameters import request_parameters
+from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.records import Job, JobPage, JobState, TaskRecord, TaskState
+from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
+from orrery.worlds.requests import WorldRequest
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """OpenAI's `video` object and Orrery's own fields after it."""
+    request = WorldRequest.model_validate(job.request)
+    return _video(job, request) | _world(job, request) | _work(job) | _media(job, request)
+
+
+def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
+    completed = job.finished_at if job.state is JobState.COMPLETED else None
+    return {
+        "id": job.id,
+        "object": "video",
+        "model": job.model,
+        "status": job.state.value,
+        "progress": int(job.progress * 100),
+        "created_at": int(job.created_at),
+        "completed_at": None if completed is None else int(completed),
+        "expires_at": None,
+        "size": str(request.size),
+        "seconds": f"{request.num_frames / request.fps:g}",
+        "prompt": request.prompt,
+        "remixed_from_video_id": None,
+        "error": job.error,
+    }
+
+
+def _world(job: Job, request: WorldRequest) -> dict[str, Any]:
+    settled = request.model_dump(mode="json", exclude={"conditioning", "workflow", "prompt"}) | {"size": str(request.size)}
+    shown = ("seed", "num_frames", "fps", "num_inference_steps", "guidance_scale", "sampler")
+    return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": job.notes, "parameters": settled}
+
+
+def _work(job: Job) -> dict[str, Any]:
+    stepping = next((t for t in reversed(job.tasks) if t.state is TaskState.RUNNING and t.num_steps), None)
+    return {
+        "stage": job.stage,
+        "step": stepping and stepping.step,
+        "num_steps": stepping and stepping.num_steps,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "timeline": [task_view(task) for task in job.tasks],
+    }
+
+
+def task_view(task: TaskRecord) -> dict[str, Any]:
+    return task.model_dump(mode="json")
+
+
+def _media(job: Job, request: WorldRequest) -> dict[str, Any]:
+    media = job.result.get("media")
+    return {"media_type": MEDIA_TYPES[request.output_format], "file_size": media and media.size}
+
+
+def page_view(page: JobPage) -> dict[str, Any]:
+    data = [job_view(job) for job in page.jobs]
+    ids = [job.id for job in page.jobs]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+        "has_more": page.has_more,
+    }
+
+
+def model_view(model: ModelSpec, settings: GatewaySettings) -> dict[str, Any]:
+    """OpenAI's `model` object with the parameters of each workflow, their defaults and what is allowed."""
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "nvidia",
+        "description": model.description,
+        "default": model.name == settings.default_model,
+        "random_weights": model.name in settings.random_weights,
+        "workflows": [str(workflow) for workflow in model.workflows],
+        "parameters": {str(workflow): request_parameters(model, workflow) for workflow in model.workflows},
+        "max_outputs": model.max_outputs,
+    }
