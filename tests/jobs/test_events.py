@@ -6,7 +6,6 @@ import asyncio
 from contextlib import aclosing
 
 from jobs.setting import Setting, completion, diamond, submission
-
 from orrery.jobs.records import Event
 from orrery.worlds.errors import StageFailed
 
@@ -113,7 +112,7 @@ async def test_a_follower_stops_when_the_job_is_deleted(setting: Setting) -> Non
     following = asyncio.create_task(whole(setting, "job"))
     await asyncio.sleep(0.05)
     await setting.jobs.delete("job")
-    assert [e.type for e in await following][0] == "job.queued"
+    assert (await following)[0].type == "job.queued"
     assert [e.type for e in await first(setting, 2)] == ["job.queued", "job.cancelled"]
 
 

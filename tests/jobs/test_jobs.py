@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from jobs.setting import Setting, completion, diamond, ref, single, submission
 
+from jobs.setting import Setting, completion, diamond, ref, single, submission
 from orrery.jobs.records import JobState, TaskState
 from orrery.worlds.errors import JobNotFound
 

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from jobs.setting import Setting, completion, diamond, submission
 
+from jobs.setting import Setting, completion, diamond, submission
 from orrery.jobs.records import Claim, Completion, JobState, TaskState
 from orrery.worlds.errors import AttemptsExhausted, StageFailed, from_dict
 
@@ -183,6 +183,16 @@ async def test_a_claim_waits_no_longer_than_it_was_told(setting: Setting) -> Non
     start = asyncio.get_running_loop().time()
     assert await setting.jobs.claim("encode", "ann", wait=0.2) is None
     assert 0.15 < asyncio.get_running_loop().time() - start < 1
+
+
+async def test_a_claim_given_up_takes_nothing_with_it(setting: Setting) -> None:
+    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=10))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await setting.jobs.submit(submission())
+    assert (await setting.claim(worker="bob")).attempt == 1
 
 
 async def test_two_hundred_jobs_by_four_workers_are_each_done_once(setting: Setting) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jobs.setting import Setting, diamond, submission
-
 from orrery.jobs.records import PoolStatus
 
 

@@ -55,5 +55,6 @@ class Reads:
 
 
 def _entries(reply: Any, stream: str) -> list[Entry]:
-    # A list of pairs by the second version of the protocol, a mapping by the third.
-    return list(dict(reply).get(stream, []))
+    # By version of the protocol: a list of pairs, a mapping, or (the third, asked for by name) a mapping to lists of lists.
+    entries = dict(reply).get(stream, [])
+    return entries[0] if entries and isinstance(entries[0], list) else entries

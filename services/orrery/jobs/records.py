@@ -60,7 +60,10 @@ class Submission(Frozen):
 
 
 class TaskRecord(Frozen):
-    """One row of a job's timeline. Times are Unix seconds of the store's clock; `stage_seconds` was measured inside the stage."""
+    """One row of a job's timeline.
+
+    Times are Unix seconds of the store's clock; `stage_seconds` was measured inside the stage.
+    """
 
     id: str
     stage: str
@@ -142,7 +145,10 @@ class Standing(StrEnum):
 
 
 class Event(Frozen):
-    """`id` orders all events of a store. Types: job.queued, job.in_progress, job.progress, job.completed, job.failed, job.cancelled."""
+    """`id` orders all events of a store.
+
+    Types: job.queued, job.in_progress, job.progress, job.completed, job.failed, job.cancelled.
+    """
 
     id: str
     job_id: str
@@ -152,7 +158,7 @@ class Event(Frozen):
 
 
 class PoolStatus(Frozen):
-    """`waiting` tasks nobody holds, `running` tasks somebody holds, `workers` that announced themselves and have not gone silent."""
+    """`waiting` tasks nobody holds, `running` tasks somebody holds, `workers` announced and not gone silent."""
 
     waiting: int
     running: int

