@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -15,8 +15,8 @@ from orrery.backend.settings import settings_from
 from orrery.stages.stage import Cancelled, Stage, Values, stage_class
 from orrery.worlds.contracts import CONTRACTS, STAGE_SECONDS, StageContract
 from orrery.worlds.errors import InvalidRequest, OrreryError, StageFailed
-from orrery.worlds.tensors import named, to_array, to_value
-from orrery.worlds.wire import encode_error
+from orrery.worlds.tensors import to_array, to_value
+from orrery.worlds.wire import decode_error, encode_error
 
 log = logging.getLogger("orrery.stage")
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -81,11 +81,17 @@ class TritonCall:
             requested_output_names=[tensor.name for tensor in contract.outputs],
             inputs=pb_tensors(contract.triton_inputs, values),
         )
-        response = request.exec()
-        if response.has_error():
-            raise StageFailed(f"{stage}: {response.error().message()}")
-        outputs = named(contract.outputs)
-        return {t.name(): to_value(outputs[t.name()], t.as_numpy()) for t in response.output_tensors()}
+        for response in _responses(request, contract):
+            if response.has_error():
+                raise decode_error(response.error().message())
+            found = {t.name(): t.as_numpy() for t in response.output_tensors()}
+            if found:
+                return {t.name: to_value(t, found[t.name]) for t in contract.outputs}
+        raise StageFailed(f"{stage} ended without an answer")
+
+
+def _responses(request: Any, contract: StageContract) -> Iterable[Any]:
+    return request.exec(decoupled=True) if contract.decoupled else [request.exec()]
 
 
 class StreamedCall(TritonCall):

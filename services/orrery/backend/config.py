@@ -21,7 +21,7 @@ def config_pbtxt(contract: StageContract) -> str:
 
 
 def ensemble_pbtxt(name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], steps: tuple[str, ...]) -> str:
-    """An ensemble; decoupled, because the denoiser in it is."""
+    """An ensemble of the given steps."""
     parts = [
         f'name: "{name}"',
         'platform: "ensemble"',
@@ -29,7 +29,6 @@ def ensemble_pbtxt(name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor,
         *(_tensor("input", tensor) for tensor in inputs),
         *(_tensor("output", tensor) for tensor in outputs),
         "ensemble_scheduling {\n" + "".join(steps) + "}",
-        "model_transaction_policy {\n  decoupled: true\n}",
     ]
     return _document(parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orrery.backend.config import ensemble_pbtxt, ensemble_step
 from orrery.worlds import contracts
 
-TEXT2WORLD = "text2world"
+(TEXT2WORLD,) = contracts.ENSEMBLES
 
 
 def text2world_pbtxt() -> str:
@@ -45,10 +45,10 @@ def _encode_text(text: str, embeddings: str) -> str:
 
 
 def _denoise(prefix: str, component: str, condition: dict[str, str]) -> str:
-    shared = ("text_embeddings", "seed", "num_inference_steps", "sampler", "stream")
+    shared = ("text_embeddings", "seed", "num_inference_steps", "sampler")
     own = ("negative_text_embeddings", "latent_shape", "guidance_scale")
     inputs = {name: name for name in shared} | {name: f"{prefix}{name}" for name in own} | {"component": component}
-    return ensemble_step(contracts.DENOISER.name, inputs | condition, {"latents": f"{prefix}latents"})
+    return ensemble_step(contracts.DENOISER_UNARY.name, inputs | condition, {"latents": f"{prefix}latents"})
 
 
 def _decode(prefix: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -13,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-log = logging.getLogger("orrery.embedded")
+from orrery.worker.lifeline import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
+log = logging.getLogger("orrery.embedded")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Processes:
                 env=os.environ | dict(program.environment),
                 # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the rest in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self._children.append((program, child))
 
@@ -80,7 +78,3 @@ class Processes:
 
     def pids(self) -> dict[str, int]:
         return {program.name: child.pid for program, child in self._children}
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

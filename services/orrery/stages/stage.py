@@ -72,6 +72,7 @@ STAGES: dict[str, str] = {
     "transformer": "orrery.stages.transformer:Transformer",
     "publisher": "orrery.stages.publisher:Publisher",
     "text2world_request": "orrery.stages.text2world_request:Text2WorldRequest",
+    "denoiser_unary": "orrery.stages.denoiser_unary:DenoiserUnary",
 }
 """Where each stage's class is; resolved late, so that a stage without torch never imports it."""
 

@@ -27,7 +27,7 @@ class Text2WorldRequest:
         request, model = _read(values["request"])
         texts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
         verdict = call.infer("guardrail_text", texts)["verdict"]
-        return {"verdict": verdict, "stream": False} | texts | _tensors(request, model)
+        return {"verdict": verdict} | texts | _tensors(request, model)
 
 
 def _read(text: str) -> tuple[WorldRequest, ModelSpec]:

@@ -21,7 +21,7 @@ from orrery.worker.triton_files import TritonFiles, embedded_triton
 from orrery.worker.triton_server import TritonOptions, TritonServer
 from orrery.worker.worker import Worker, WorkerSettings
 from orrery.worlds.components import SERVED_BY, ComponentManifest, installed
-from orrery.worlds.contracts import CONTRACTS, POOLED
+from orrery.worlds.contracts import CONTRACTS, ENSEMBLES, POOLED
 
 log = logging.getLogger("orrery.stage")
 
@@ -77,12 +77,16 @@ def _triton_options(settings: StageEnvironment, repository: Path, environment: M
     return TritonOptions(
         files=_triton_files(settings),
         repository=repository,
-        models=settings.stages,
+        models=(*settings.stages, *_ensembles(settings.stages)),
         grpc_port=settings.triton_grpc_port,
         metrics_port=settings.triton_metrics_port,
         log_file=settings.run_dir / "triton.log",
         environment=environment,
     )
+
+
+def _ensembles(stages: tuple[str, ...]) -> list[str]:
+    return [name for name, members in ENSEMBLES.items() if set(members) <= set(stages)]
 
 
 def _triton_files(settings: StageEnvironment) -> TritonFiles:

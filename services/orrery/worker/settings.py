@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from orrery.worlds.contracts import CONTRACTS, POOLED, TEXT2WORLD_REQUEST
+from orrery.worlds.contracts import CONTRACTS, DENOISER_UNARY, POOLED, TEXT2WORLD_REQUEST
 
 PREFIX = "ORRERY_"
 
@@ -41,7 +41,7 @@ class StageEnvironment(BaseModel):
     artifacts_url: str
     models_dir: Path
     run_dir: Path
-    stages: Annotated[Names, AfterValidator(_known_stages)] = (*POOLED, TEXT2WORLD_REQUEST.name)
+    stages: Annotated[Names, AfterValidator(_known_stages)] = (*POOLED, TEXT2WORLD_REQUEST.name, DENOISER_UNARY.name)
     components: Names | None = None
     model_repository: Path | None = None
     triton_binary: Path | None = None

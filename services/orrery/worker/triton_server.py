@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orrery.worker.lifeline import die_with_parent
 from orrery.worker.shared_memory import FOLDER
 from orrery.worker.triton_files import TritonFiles
 
@@ -57,7 +58,7 @@ class TritonOptions:
             f"--metrics-port={self.metrics_port}",
             "--allow-cpu-metrics=false",
             "--allow-gpu-metrics=false",
-            "--exit-on-error=false",
+            "--disable-auto-complete-config",
             f"--exit-timeout-secs={self.exit_timeout}",
         ]
 
@@ -106,7 +107,12 @@ class TritonServer:
         environment = os.environ | self._options.files.environment | dict(self._options.environment)
         with self._options.log_file.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *self._options.command(), stdout=output, stderr=output, env=environment, start_new_session=True
+                *self._options.command(),
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         log.info("Triton started with pid %d for %s", process.pid, ", ".join(self._options.models))
         return process

@@ -170,8 +170,15 @@ TEXT2WORLD_REQUEST = StageContract(
         scalar("sampler", DType.STRING),
         scalar("fps", DType.INT32),
         scalar("output_format", DType.STRING),
-        scalar("stream", DType.BOOL),
     ),
+)
+DENOISER_UNARY = StageContract(
+    name="denoiser_unary",
+    version=1,
+    # The denoiser without its progress: Triton lets no ensemble chain two decoupled models.
+    inputs=DENOISER.inputs,
+    parameters=DENOISER.parameters,
+    outputs=DENOISER.outputs,
 )
 
 CONTRACTS: dict[str, StageContract] = {
@@ -185,8 +192,22 @@ CONTRACTS: dict[str, StageContract] = {
         VIDEO_DECODER,
         PUBLISHER,
         TEXT2WORLD_REQUEST,
+        DENOISER_UNARY,
     )
 }
-UNPOOLED = (TRANSFORMER.name, TEXT2WORLD_REQUEST.name)
-"""Stages that no task is planned for: an engine that only the denoiser calls, and a step of the ensemble."""
+ENSEMBLES: dict[str, tuple[str, ...]] = {
+    "text2world": (
+        TEXT2WORLD_REQUEST.name,
+        GUARDRAIL_TEXT.name,
+        TEXT_ENCODER.name,
+        DENOISER_UNARY.name,
+        DENOISER.name,
+        VIDEO_DECODER.name,
+        VIDEO_ENCODER.name,
+        PUBLISHER.name,
+    )
+}
+"""Ensembles by name, with the stages that a server must host to serve them."""
+UNPOOLED = (TRANSFORMER.name, TEXT2WORLD_REQUEST.name, DENOISER_UNARY.name)
+"""Stages that no task is planned for: an engine that only the denoiser calls, and steps of the ensemble."""
 POOLED: tuple[str, ...] = tuple(name for name in CONTRACTS if name not in UNPOOLED)
