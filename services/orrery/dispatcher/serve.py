@@ -18,10 +18,11 @@ from orrery.dispatcher.gauges import PoolGauges
 from orrery.dispatcher.settings import DispatcherSettings
 from orrery.jobs.redis import RedisJobs
 from orrery.jobs.store import Pools
+from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-JOB_STORE_DOWN = (RedisConnectionError, RedisTimeoutError, OSError)
+JOB_STORE_DOWN = (StoreUnavailable, RedisConnectionError, RedisTimeoutError)
 
 
 def main() -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from orrery.dispatcher.environment import ProcessSettings
 
 
 class DispatcherSettings(ProcessSettings):
-    """`ORRERY_REDIS_URL`, and `ORRERY_DISPATCHER_*` for the rest. Seconds between two looks at the pools: `refresh_seconds`."""
-
-    prefix: ClassVar[str] = "ORRERY_DISPATCHER_"
-    shared: ClassVar[frozenset[str]] = frozenset({"redis_url"})
+    """Metrics are served on `host` and `port`; `refresh_seconds` lie between two looks at the pools."""
 
     redis_url: str
     host: str = "127.0.0.1"

@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from orrery.worlds.errors import InvalidField, InvalidRequest, OrreryError
+from orrery.worlds.errors import InvalidField, InvalidRequest, OrreryError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,7 @@ class GenerationTimeout(OrreryError):
     grpc_code = "DEADLINE_EXCEEDED"
 
 
-class JobStoreUnavailable(OrreryError):
-    code = "job_store_unavailable"
-    http_status = 503
-    grpc_code = "UNAVAILABLE"
-
-
-JOB_STORE_DOWN: tuple[type[Exception], ...] = (RedisConnectionError, RedisTimeoutError)
+JOB_STORE_DOWN: tuple[type[Exception], ...] = (StoreUnavailable, RedisConnectionError, RedisTimeoutError)
 
 
 def error_response(error: OrreryError, headers: dict[str, str] | None = None) -> Response:
@@ -112,7 +106,7 @@ async def _disconnected(_request: Request, _error: Exception) -> Response:
 
 async def _store_down(_request: Request, error: Exception) -> Response:
     log.error("the job store does not answer: %s", error)
-    return error_response(JobStoreUnavailable("the job store does not answer"), {"Retry-After": "5"})
+    return error_response(StoreUnavailable("the job store does not answer"), {"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -50,7 +50,7 @@ def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workf
 
 
 def read_value(name: str, value: Any, *, form: bool) -> Any:
-    """A field's value: of a form, read as the field's type; of JSON, as it is. Raises `InvalidField`, also for one too large."""
+    """A field's value: of a form, read as the field's type; of JSON, as it is. Raises `InvalidField`."""
     # OpenAI's clients send seconds as a string, in JSON too.
     if isinstance(value, str) and name in _READERS and (form or name == "seconds"):
         value = _READERS[name](name, value)

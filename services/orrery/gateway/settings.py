@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -13,15 +13,12 @@ MEBIBYTE = 2**20
 
 
 class GatewaySettings(ProcessSettings):
-    """`ORRERY_REDIS_URL`, `ORRERY_ARTIFACTS_URL`, `ORRERY_MODELS`, `ORRERY_DEFAULT_MODEL`; `ORRERY_GATEWAY_*` for the rest.
+    """All that an operator can choose.
 
     `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
     checkpoints are untrained.
     """
-
-    prefix: ClassVar[str] = "ORRERY_GATEWAY_"
-    shared: ClassVar[frozenset[str]] = frozenset({"redis_url", "artifacts_url", "models", "default_model", "random_weights"})
 
     redis_url: str
     artifacts_url: str

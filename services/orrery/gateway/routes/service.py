@@ -25,8 +25,8 @@ async def ready(gateway: Context) -> Response:
     try:
         missing = unserved(model, await gateway.jobs.pools())
     except JOB_STORE_DOWN:
-        return JSONResponse({"status": "not ready", "job_store": False, "model": model.name}, status_code=503)
-    status = {"job_store": True, "model": model.name, "missing_pools": missing}
+        return JSONResponse({"status": "not ready", "job_store": False, "model": model.name, "missing": []}, status_code=503)
+    status = {"job_store": True, "model": model.name, "missing": missing}
     return JSONResponse({"status": "not ready" if missing else "ready"} | status, status_code=503 if missing else 200)
 
 
