@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobs.setting import Setting, completion, diamond, submission
+from jobs.setting import Jobs, Setting, completion, diamond, submission
+from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Claim, Completion, JobState, TaskState
+from orrery.jobs.redis import RedisJobs
 from orrery.worlds.errors import AttemptsExhausted, StageFailed, from_dict
 
 BROKEN = StageFailed("the stage broke").to_dict()
@@ -193,6 +195,22 @@ async def test_a_claim_given_up_takes_nothing_with_it(setting: Setting) -> None:
         await waiting
     await setting.jobs.submit(submission())
     assert (await setting.claim(worker="bob")).attempt == 1
+
+
+@pytest.fixture(params=["memory", "redis"])
+def brief(request: pytest.FixtureRequest) -> Jobs:
+    """Each store in turn, with leases of 0.6 seconds."""
+    return MemoryJobs(lease=0.6) if request.param == "memory" else RedisJobs(request.getfixturevalue("client"), lease=0.6)
+
+
+async def test_a_waiting_worker_wakes_when_a_lease_runs_out(brief: Jobs) -> None:
+    await brief.submit(submission())
+    await brief.claim("encode", "ann", wait=0)
+    await asyncio.sleep(0.4)
+    async with asyncio.timeout(0.4):
+        claim = await brief.claim("encode", "bob", wait=5)
+    assert claim is not None
+    assert claim.attempt == 2
 
 
 async def test_two_hundred_jobs_by_four_workers_are_each_done_once(setting: Setting) -> None:

