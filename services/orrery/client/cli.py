@@ -71,18 +71,19 @@ def up(
     host: Annotated[str, typer.Option(help="The gateway's address.")] = "127.0.0.1",
     model: Annotated[str | None, typer.Option(help="The default model.")] = None,
     transformer: Annotated[str, typer.Option(help="in_process, or bls: as a Triton model of its own.")] = "in_process",
+    triton_port: Annotated[int | None, typer.Option(help="Triton's gRPC port; any free one if not given.")] = None,
     stages: Annotated[int, typer.Option(min=1, help="How many stage processes share the work.")] = 1,
 ) -> None:
     """Runs everything on this machine until Ctrl-C."""
     from orrery.embedded.settings import EmbeddedSettings, free_ports
 
-    redis_port, triton_port, metrics_port, dispatcher_port = free_ports(4)
+    redis_port, free_port, metrics_port, dispatcher_port = free_ports(4)
     settings = EmbeddedSettings(
         home=home,
         models_dir=_components(models_dir),
         gateway_port=port,
         redis_port=redis_port,
-        triton_port=triton_port,
+        triton_port=triton_port or free_port,
         triton_metrics_port=metrics_port,
         dispatcher_port=dispatcher_port,
         gateway_host=host,

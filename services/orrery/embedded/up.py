@@ -27,6 +27,7 @@ async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float 
         for program in programs(settings):
             await processes.start(program)
         await _until_ready(settings, processes, say, ready_seconds)
+        (settings.home / "triton-url").write_text(f"{settings.host}:{settings.triton_port}\n")
         yield processes
     finally:
         await processes.stop()
@@ -148,7 +149,7 @@ async def run_until_interrupted(settings: EmbeddedSettings, say: Say) -> None:
 
 async def _run(settings: EmbeddedSettings, say: Say, stop: asyncio.Event) -> None:
     async with running(settings, say) as processes:
-        say(f"ready at {settings.url}; logs in {settings.logs}; Ctrl-C stops everything")
+        say(f"ready at {settings.url}; Triton's gRPC at {settings.host}:{settings.triton_port}; logs in {settings.logs}")
         program, status = await processes.first_to_end()
         if not stop.is_set():
             raise StageUnavailable(f"{program.name} ended with status {status}: see {settings.logs}/{program.name}.log")

@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS := .orrery/models
+
+.PHONY: help demo test check format bench up config models clean
+
+help:  ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+models: $(VENV)/.ready  ## Build the tiny random components into .orrery/models
+	$(BIN)/python build/tiny.py --out $(MODELS)
+
+demo: models  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
+	$(BIN)/orrery demo --models-dir $(MODELS)
+
+test: $(VENV)/.ready  ## Set up, then run every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready  ## Formatting, lint and types
+	$(BIN)/ruff format --check services tests build
+	$(BIN)/ruff check services tests build
+	$(BIN)/mypy
+
+format: $(VENV)/.ready  ## Format, and fix what lint can fix
+	$(BIN)/ruff format services tests build
+	$(BIN)/ruff check --fix services tests build
+
+bench: models  ## Measure; writes bench-results/*.json, the last line printed is one JSON object
+	$(BIN)/python -m tests.benchmarks --out bench-results --models-dir $(MODELS)
+
+up: models  ## Run everything on this machine until Ctrl-C
+	$(BIN)/orrery up --models-dir $(MODELS)
+
+config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
+	$(BIN)/python -m orrery.backend.repository model_repository
+
+clean:  ## Remove what the other verbs made
+	rm -rf $(VENV) .orrery demo-output bench-results
