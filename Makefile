@@ -33,7 +33,7 @@ format: $(VENV)/.ready  ## Format, and fix what lint can fix
 	$(BIN)/ruff check --fix services tests build
 
 bench: models  ## Measure; writes bench-results/*.json, the last line printed is one JSON object
-	$(BIN)/python -m tests.benchmarks --out bench-results --models-dir $(MODELS)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks --out bench-results --models-dir $(MODELS)
 
 up: models  ## Run everything on this machine until Ctrl-C
 	$(BIN)/orrery up --models-dir $(MODELS)
