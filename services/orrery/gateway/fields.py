@@ -20,6 +20,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_CHARACTERS = 20_000
 """Of one text field: far above any model's words, and cheap to read through."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(
     r"[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?|[+-]?(nan|inf|infinity)", re.IGNORECASE
@@ -54,11 +55,18 @@ def read_value(name: str, value: Any, *, form: bool) -> Any:
     # OpenAI's clients send seconds as a string, in JSON too.
     if isinstance(value, str) and name in _READERS and (form or name == "seconds"):
         value = _READERS[name](name, value)
-    if isinstance(value, str) and len(value) > MAX_CHARACTERS:
-        raise InvalidField(f"{name} has {len(value)} characters", field=name, allowed=f"up to {MAX_CHARACTERS} characters")
+    if isinstance(value, str):
+        _check_text(name, value)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise InvalidField(f"{name} is too large a number", field=name, allowed=_kind(name))
     return value
+
+
+def _check_text(name: str, value: str) -> None:
+    if len(value) > MAX_CHARACTERS:
+        raise InvalidField(f"{name} has {len(value)} characters", field=name, allowed=f"up to {MAX_CHARACTERS} characters")
+    if _SURROGATE.search(value):  # JSON can escape half of a pair, and nothing after it can encode that
+        raise InvalidField(f"{name} contains half of a surrogate pair", field=name, allowed="Unicode text")
 
 
 def _integer(name: str, value: str) -> int:

@@ -1,0 +1,105 @@
+"""A gateway to test: the app, the stores behind it, and a worker that answers without any model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import numpy as np
+import obstore
+from fastapi import FastAPI
+from obstore.store import MemoryStore
+from safetensors.numpy import load
+
+from gateway.samples import png
+from orrery.artifacts import ObjectArtifacts
+from orrery.gateway.app import create_app
+from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.memory import MemoryJobs
+from orrery.jobs.records import Claim, Completion
+from orrery.worlds.contracts import CONTRACTS
+from orrery.worlds.plan import ArtifactRef
+
+VIDEO = b"\x00\x00\x00\x20ftypisom" + b"v" * 5000
+THUMBNAIL = png(16, 9)
+
+
+@dataclass
+class Rig:
+    app: FastAPI
+    client: httpx.AsyncClient
+    jobs: MemoryJobs
+    artifacts: ObjectArtifacts
+    objects: MemoryStore
+
+    async def post(self, **fields: Any) -> httpx.Response:
+        return await self.client.post("/v1/videos", json={"prompt": "a robot arm stacks boxes"} | fields)
+
+    async def upload(self, data: bytes, name: str = "in.png", **fields: str) -> httpx.Response:
+        form = {"prompt": "a robot arm stacks boxes"} | fields
+        return await self.client.post("/v1/videos", data=form, files={"input_reference": (name, data)})
+
+    async def left_behind(self) -> list[str]:
+        """Jobs and stored objects, by name."""
+        page = await self.jobs.list(after=None, limit=100, order="asc")
+        return [job.id for job in page.jobs] + [meta["path"] for meta in obstore.list(self.objects).collect()]
+
+    async def conditioning(self, job_id: str) -> np.ndarray[Any, Any]:
+        """The frames that a job is conditioned on, as its stage would read them."""
+        request = (await self.jobs.get(job_id)).request
+        ref = ArtifactRef.model_validate(request["conditioning"])
+        return load(bytes(await self.artifacts.get(ref)))["frames"]
+
+    async def work(self, job_id: str, *, failing: dict[str, dict[str, Any]] | None = None) -> None:
+        await Worker(self.jobs, self.artifacts, failing or {}).finish(job_id)
+
+
+@asynccontextmanager
+async def rig_of(jobs: MemoryJobs | None = None, **settings: Any) -> AsyncIterator[Rig]:
+    jobs, objects = jobs or MemoryJobs(), MemoryStore()
+    artifacts = ObjectArtifacts(objects)
+    app = create_app(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **settings), jobs, artifacts)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield Rig(app, client, jobs, artifacts, objects)
+
+
+@dataclass
+class Worker:
+    """Does every task of a job, whatever its stage. `failing` gives errors by stage."""
+
+    jobs: MemoryJobs
+    artifacts: ObjectArtifacts
+    failing: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    async def finish(self, job_id: str) -> None:
+        while not (job := await self.jobs.get(job_id)).state.ended:
+            for pool in {task.pool for task in job.tasks}:
+                claim = await self.jobs.claim(pool, "worker-1", wait=0)
+                if claim is not None:
+                    await self._do(claim)
+
+    async def _do(self, claim: Claim) -> None:
+        if claim.task.stage in self.failing:
+            await self.jobs.fail(claim, self.failing[claim.task.stage], retry=False)
+            return
+        outputs = {tensor.name: await self._output(tensor.name) for tensor in CONTRACTS[claim.task.stage].outputs}
+        if claim.task.stage == "denoiser":
+            await self.jobs.progress(claim, 1, 2)
+        await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.5))
+
+    async def _output(self, name: str) -> ArtifactRef:
+        contents = {"media": VIDEO, "thumbnail": THUMBNAIL}
+        return await self.artifacts.put(contents.get(name, b"tensor " + name.encode()))
+
+
+async def eventually(condition: Any, seconds: float = 5.0) -> Any:
+    """The first true value of an async condition. Raises `TimeoutError`."""
+    async with asyncio.timeout(seconds):
+        while not (value := await condition()):
+            await asyncio.sleep(0.01)
+        return value
