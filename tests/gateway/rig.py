@@ -78,10 +78,9 @@ class Worker:
 
     async def finish(self, job_id: str) -> None:
         while not (job := await self.jobs.get(job_id)).state.ended:
-            for pool in {task.pool for task in job.tasks}:
-                claim = await self.jobs.claim(pool, "worker-1", wait=0)
-                if claim is not None:
-                    await self._do(claim)
+            claim = await self.jobs.claim(sorted({task.pool for task in job.tasks}), "worker-1", wait=0)
+            if claim is not None:
+                await self._do(claim)
 
     async def _do(self, claim: Claim) -> None:
         if claim.task.stage in self.failing:

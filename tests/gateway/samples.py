@@ -22,9 +22,9 @@ def gradient(width: int, height: int, shade: int = 0) -> Pixels:
     return np.stack([red, green, np.full((height, width), shade, np.uint8)], axis=-1)
 
 
-def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = BytesIO()
-    image.save(file, format, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from gateway.rig import Rig, rig_of
 from gateway.samples import clip, encoded, gradient, hundred_megapixels, jpeg, png, webp
-from PIL import Image
 
 JSON = {"content-type": "application/json"}
 REFERENCE = "input_reference"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from importlib.resources import files
@@ -30,10 +30,14 @@ class Term:
 
 @dataclass(frozen=True)
 class WordLists:
-    """`blocked` by words. `excused` phrases make the blocked words inside them harmless ("grease nipple")."""
+    """`blocked` by words. `excused` phrases make the blocked words inside them harmless ("grease nipple").
+
+    `spared` are the entries that would be blocked were they not excused themselves.
+    """
 
     blocked: dict[Words, Term]
     excused: frozenset[Words]
+    spared: dict[Words, Term] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -48,7 +52,8 @@ def packaged() -> WordLists:
     terms = [*_profanity(), *_project()]
     kept = [term for term in terms if term.words not in allowed]
     blocked = {words: term for term in kept for words in _forms(term.words) if words not in allowed}
-    return WordLists(blocked=blocked, excused=frozenset(allowed))
+    spared = {words: term for term in terms for words in _forms(term.words) if words not in blocked}
+    return WordLists(blocked=blocked, excused=frozenset(allowed), spared=spared)
 
 
 def _profanity() -> list[Term]:
