@@ -14,7 +14,7 @@ from orrery.jobs.redis import RedisJobs
 
 async def hold(url: str, lease: float) -> None:
     jobs = RedisJobs.connect(url, lease=lease)
-    claim = await jobs.claim("encode", "holder", wait=10)
+    claim = await jobs.claim(["encode"], "holder", wait=10)
     assert claim is not None
     print("claimed", flush=True)
     line = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))

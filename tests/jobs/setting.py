@@ -76,7 +76,7 @@ class Setting:
     taken: list[Claim] = field(default_factory=list)
 
     async def claim(self, pool: str = "encode", worker: str = "ann") -> Claim:
-        claim = await self.jobs.claim(pool, worker, wait=0)
+        claim = await self.jobs.claim([pool], worker, wait=0)
         assert claim is not None, f"nothing in {pool}"
         return claim
 

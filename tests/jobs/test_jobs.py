@@ -27,7 +27,7 @@ async def test_a_repeated_submission_changes_nothing(setting: Setting) -> None:
     first = await setting.jobs.submit(submission())
     assert await setting.jobs.submit(submission(model="other")) == first
     await setting.finish()
-    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0) is None
 
 
 async def test_a_diamond_runs_in_order_and_hands_outputs_on(setting: Setting) -> None:
@@ -37,7 +37,7 @@ async def test_a_diamond_runs_in_order_and_hands_outputs_on(setting: Setting) ->
     assert top.attempt == 1
     left = await setting.finish("denoise/small")
     assert (left.task.id, left.inputs) == ("left", {"in": ref("job/top")})
-    assert await setting.jobs.claim("decode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["decode"], "ann", wait=0) is None
     await setting.finish("denoise/small", "bob")
     assert (await setting.finish("decode")).inputs == {"in": ref("job/left")}
 
@@ -100,7 +100,7 @@ async def test_a_queued_job_is_cancelled_at_once_and_never_run(setting: Setting)
     assert job.tasks[0].state is TaskState.CANCELLED
     assert job.finished_at >= job.created_at
     assert (await setting.claim()).job_id == "next"
-    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0) is None
     assert await setting.jobs.cancel("doomed") == job
 
 
@@ -124,7 +124,7 @@ async def test_a_running_job_is_told_of_its_cancellation(setting: Setting) -> No
     assert await setting.jobs.release(right) == "cancelled"
     job = await setting.jobs.get("job")
     assert [t.state for t in job.tasks] == [TaskState.DONE, *[TaskState.CANCELLED] * 3]
-    assert await setting.jobs.claim("denoise/small", "ann", wait=0) is None
+    assert await setting.jobs.claim(["denoise/small"], "ann", wait=0) is None
 
 
 async def test_delete_forgets_the_job_and_stops_its_workers(setting: Setting) -> None:
@@ -158,4 +158,4 @@ async def test_an_id_can_be_used_again_after_deletion(setting: Setting) -> None:
     await setting.jobs.submit(submission())
     assert await setting.jobs.complete(stale, completion(stale)) == "lost"
     assert [(await setting.finish()).job_id for _ in range(2)] == ["queued", "job"]
-    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0) is None

@@ -70,7 +70,7 @@ async def test_renewal_keeps_the_lease(setting: Setting) -> None:
     claim = await setting.claim()
     await setting.expire()
     assert await setting.jobs.renew(claim) == "owned"
-    assert await setting.jobs.claim("encode", "bob", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "bob", wait=0) is None
     assert (await setting.jobs.get("job")).tasks[0].attempt == 1
 
 
@@ -89,7 +89,7 @@ async def test_the_last_attempt_lost_ends_the_job(setting: Setting) -> None:
         claim = await setting.claim()
         assert claim.attempt == attempt
         await setting.expire()
-    assert await setting.jobs.claim("encode", "bob", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "bob", wait=0) is None
     job = await setting.jobs.get("job")
     assert job.state is JobState.FAILED
     assert isinstance(from_dict(job.error), AttemptsExhausted)
@@ -154,7 +154,7 @@ async def test_progress_is_recorded_exactly(setting: Setting) -> None:
 
 async def woken_by(setting: Setting, cause: Any) -> Claim | None:
     """What a worker that already waits is given when `cause` happens."""
-    waiting = asyncio.create_task(setting.jobs.claim("encode", "bob", wait=10))
+    waiting = asyncio.create_task(setting.jobs.claim(["encode"], "bob", wait=10))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await cause
@@ -183,12 +183,12 @@ async def test_a_waiting_worker_is_woken_by_a_retry(setting: Setting) -> None:
 
 async def test_a_claim_waits_no_longer_than_it_was_told(setting: Setting) -> None:
     start = asyncio.get_running_loop().time()
-    assert await setting.jobs.claim("encode", "ann", wait=0.2) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0.2) is None
     assert 0.15 < asyncio.get_running_loop().time() - start < 1
 
 
 async def test_a_claim_given_up_takes_nothing_with_it(setting: Setting) -> None:
-    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=10))
+    waiting = asyncio.create_task(setting.jobs.claim(["encode"], "ann", wait=10))
     await asyncio.sleep(0.05)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -205,10 +205,10 @@ def brief(request: pytest.FixtureRequest) -> Jobs:
 
 async def test_a_waiting_worker_wakes_when_a_lease_runs_out(brief: Jobs) -> None:
     await brief.submit(submission())
-    await brief.claim("encode", "ann", wait=0)
+    await brief.claim(["encode"], "ann", wait=0)
     await asyncio.sleep(0.4)
     async with asyncio.timeout(0.4):
-        claim = await brief.claim("encode", "bob", wait=5)
+        claim = await brief.claim(["encode"], "bob", wait=5)
     assert claim is not None
     assert claim.attempt == 2
 
@@ -219,7 +219,7 @@ async def test_two_hundred_jobs_by_four_workers_are_each_done_once(setting: Sett
     done: list[str] = []
 
     async def work(worker: str) -> None:
-        while claim := await setting.jobs.claim("encode", worker, wait=0.1):
+        while claim := await setting.jobs.claim(["encode"], worker, wait=0.1):
             assert await setting.jobs.complete(claim, completion(claim)) == "owned"
             done.append(claim.job_id)
 

@@ -50,10 +50,10 @@ async def test_a_living_worker_keeps_its_task_and_a_killed_one_loses_it_within_a
     await jobs.submit(submission())
     with holder(server_url) as process:
         assert await said(process) == "claimed"
-        assert await jobs.claim("encode", "heir", wait=2 * LEASE) is None
+        assert await jobs.claim(["encode"], "heir", wait=2 * LEASE) is None
         process.send_signal(signal.SIGKILL)
         start = time.monotonic()
-        claim = await jobs.claim("encode", "heir", wait=10)
+        claim = await jobs.claim(["encode"], "heir", wait=10)
         took = time.monotonic() - start
     assert claim is not None
     assert claim.attempt == 2
@@ -66,7 +66,7 @@ async def test_a_worker_that_froze_past_its_lease_is_refused(server_url: str, jo
     with holder(server_url) as process:
         assert await said(process) == "claimed"
         process.send_signal(signal.SIGSTOP)
-        claim = await jobs.claim("encode", "heir", wait=10)
+        claim = await jobs.claim(["encode"], "heir", wait=10)
         assert claim is not None
         before = await jobs.get("job")
         process.send_signal(signal.SIGCONT)

@@ -84,7 +84,7 @@ async def test_nothing_stays_pending_and_the_lag_stays_known(setting: Setting, c
 
     async def work(worker: str) -> int:
         done = 0
-        while claim := await setting.jobs.claim("encode", worker, wait=0.1):
+        while claim := await setting.jobs.claim(["encode"], worker, wait=0.1):
             assert await setting.jobs.complete(claim, completion(claim)) == "owned"
             done += 1
         return done
@@ -120,7 +120,7 @@ async def test_trimming_spares_what_is_held(setting: Setting, client: Redis) -> 
 async def test_an_entry_whose_reader_died_before_it_started_costs_no_attempt(setting: Setting, client: Redis) -> None:
     await setting.jobs.submit(submission())
     await client.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=1)
-    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0) is None
     assert (await setting.jobs.pools())["encode"].waiting == 1
     await setting.expire()
     assert (await setting.claim()).attempt == 1
@@ -131,7 +131,7 @@ async def test_a_task_cancelled_between_delivery_and_start_is_not_run(setting: S
     await client.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=1)
     await setting.jobs.cancel("job")
     await setting.expire()
-    assert await setting.jobs.claim("encode", "ann", wait=0) is None
+    assert await setting.jobs.claim(["encode"], "ann", wait=0) is None
     assert (await setting.jobs.get("job")).tasks[0].state is TaskState.CANCELLED
     assert (await group(client))["pending"] == 0
 
@@ -139,8 +139,8 @@ async def test_a_task_cancelled_between_delivery_and_start_is_not_run(setting: S
 async def test_a_short_socket_timeout_never_interrupts_a_wait(server_url: str, client: Redis) -> None:
     async with Redis.from_url(server_url, decode_responses=True, socket_timeout=0.3, retry=None) as impatient:
         jobs = RedisJobs(impatient)
-        assert await jobs.claim("encode", "ann", wait=0.8) is None
-        waiting = asyncio.create_task(jobs.claim("encode", "ann", wait=5))
+        assert await jobs.claim(["encode"], "ann", wait=0.8) is None
+        waiting = asyncio.create_task(jobs.claim(["encode"], "ann", wait=5))
         await asyncio.sleep(0.5)
         await RedisJobs(client).submit(submission())
         claim = await waiting
@@ -151,7 +151,7 @@ async def test_a_short_socket_timeout_never_interrupts_a_wait(server_url: str, c
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_both_versions_of_the_protocol_serve(server_url: str, client: Redis, protocol: int) -> None:
     jobs = RedisJobs.connect(f"{server_url}?protocol={protocol}")
-    waiting = asyncio.create_task(jobs.claim("encode", "ann", wait=5))
+    waiting = asyncio.create_task(jobs.claim(["encode"], "ann", wait=5))
     await asyncio.sleep(0.05)
     await jobs.submit(submission())
     claim = await waiting
@@ -185,7 +185,7 @@ async def test_a_withdrawn_worker_leaves_no_name_in_the_group(setting: Setting, 
 
 async def test_a_withdrawn_worker_that_still_waits_is_served(setting: Setting, client: Redis) -> None:
     await setting.jobs.announce("ann", ["encode"], seconds=60)
-    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=5))
+    waiting = asyncio.create_task(setting.jobs.claim(["encode"], "ann", wait=5))
     await asyncio.sleep(0.05)
     await setting.jobs.announce("ann", [], seconds=60)
     await setting.jobs.submit(submission())
@@ -229,7 +229,7 @@ async def test_an_entry_taken_over_before_its_reader_starts_it_is_left_alone(
         return entry
 
     monkeypatch.setattr(Reads, "next_of_group", freeze_after_reading)
-    waiting = asyncio.create_task(setting.jobs.claim("encode", "ann", wait=0.3))
+    waiting = asyncio.create_task(setting.jobs.claim(["encode"], "ann", wait=0.3))
     await asyncio.sleep(0.05)
     await setting.jobs.submit(submission())
     assert await waiting is None

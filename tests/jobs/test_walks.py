@@ -62,7 +62,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(target=claims, pool=st.sampled_from(POOLS), worker=st.sampled_from(["ann", "bob"]))
     def claim(self, pool: str, worker: str) -> Claim | MultipleResults[Claim]:
-        claim = self.run(self.store.claim(pool, worker, wait=0))
+        claim = self.run(self.store.claim([pool], worker, wait=0))
         if claim is None:
             assert not self.waiting(pool), "work was waiting and none was handed out"
             return multiple()
@@ -176,7 +176,7 @@ class Walk(RuleBasedStateMachine):
     async def finish_all(self) -> None:
         await self.setting.expire()
         for pool in POOLS:
-            while claim := await self.store.claim(pool, "ann", wait=0):
+            while claim := await self.store.claim([pool], "ann", wait=0):
                 assert await self.store.complete(claim, completion(claim)) == "owned"
 
     def states_end(self) -> None:

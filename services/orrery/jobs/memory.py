@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Literal, TypeVar
 
@@ -75,21 +75,22 @@ class MemoryJobs:
             await self._changed.wait_for(settled)
             return tuple(self._ledger.later(job_id, seen))
 
-    async def claim(self, pool: str, worker: str, *, wait: float) -> Claim | None:
+    async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
         deadline = time.monotonic() + wait
         async with self._changed:
             while True:
-                found = self._take(pool, worker)
+                found = self._take(pools, worker)
                 left = deadline - time.monotonic()
                 if found or left <= 0:
                     return found
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, self._ledger.patience(pool))):
+                    async with asyncio.timeout(min(left, *map(self._ledger.patience, pools))):
                         await self._changed.wait()
 
-    def _take(self, pool: str, worker: str) -> Claim | None:
+    def _take(self, pools: Sequence[str], worker: str) -> Claim | None:
         before = self._ledger.changes
-        found = self._ledger.claim(pool, worker)
+        claims = (self._ledger.claim(pool, worker) for pool in pools)
+        found = next((claim for claim in claims if claim), None)
         # Only news may wake the others: two idle claims would else wake each other for ever.
         if self._ledger.changes > before:
             self._changed.notify_all()

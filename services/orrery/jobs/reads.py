@@ -9,6 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from orrery.jobs.keys import GROUP
+from orrery.jobs.outage import outages_named
 
 Entry = tuple[str, dict[str, str]]
 
@@ -28,14 +29,16 @@ class Reads:
 
     async def later(self, stream: str, after: str, *, wait: float) -> list[Entry]:
         """Entries later than `after`; none if none came for `wait` seconds (or sooner, if that is long)."""
-        reply = await self._client.xread({stream: after}, count=BATCH, block=self._milliseconds(wait))
+        with outages_named():
+            reply = await self._client.xread({stream: after}, count=BATCH, block=self._milliseconds(wait))
         return _entries(reply, stream)
 
-    async def next_of_group(self, stream: str, consumer: str, *, wait: float) -> Entry | None:
-        """One entry that nobody of the group was given yet; None as `later` gives none."""
+    async def next_of_group(self, streams: list[str], consumer: str, *, wait: float) -> list[tuple[str, Entry]]:
+        """At most one entry of each stream, that nobody of the group was given yet; none as `later` gives none."""
         block = self._milliseconds(wait)
-        reply = await self._client.xreadgroup(GROUP, consumer, {stream: ">"}, count=1, block=block)
-        return next(iter(_entries(reply, stream)), None)
+        with outages_named():
+            reply = await self._client.xreadgroup(GROUP, consumer, dict.fromkeys(streams, ">"), count=1, block=block)
+        return [(stream, entry) for stream in streams for entry in _entries(reply, stream)]
 
     async def follow(self, stream: str, after: str) -> AsyncGenerator[Entry, None]:
         """Entries later than `after`, then each as it comes, for ever."""
@@ -46,7 +49,8 @@ class Reads:
 
     async def last_id(self, stream: str) -> str:
         """The id after which everything is yet to come."""
-        newest = await self._client.xrevrange(stream, count=1)
+        with outages_named():
+            newest = await self._client.xrevrange(stream, count=1)
         return str(newest[0][0]) if newest else "0"
 
     def _milliseconds(self, wait: float) -> int | None:

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from orrery.jobs import keys, wire
 from orrery.jobs.answers import exhausted, missing_output, no_such_job, progress_data
+from orrery.jobs.outage import outages_named
 from orrery.jobs.reads import Entry, Reads
 from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, JobState, PoolStatus, Standing, Submission
 from orrery.jobs.scripts import Scripts
@@ -94,19 +95,23 @@ class RedisJobs:
                 return
 
     async def _state(self, job_id: str) -> JobState | None:
-        state: Any = await self._client.hget(keys.job(job_id), "state")
+        with outages_named():
+            state: Any = await self._client.hget(keys.job(job_id), "state")
         return None if state is None else JobState(state)
 
-    async def claim(self, pool: str, worker: str, *, wait: float) -> Claim | None:
+    async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
         deadline = time.monotonic() + wait
         while True:
-            found = await self._take(pool, worker)
-            if isinstance(found, Claim):
-                return found
+            lapse = wait
+            for pool in pools:
+                found = await self._take(pool, worker)
+                if isinstance(found, Claim):
+                    return found
+                lapse = min(lapse, found)
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            started = await self._await_entry(pool, worker, min(left, found))
+            started = await self._await_entry(pools, worker, min(left, lapse))
             if started:
                 return started
 
@@ -118,11 +123,18 @@ class RedisJobs:
             pass
         return reply / 1000 if isinstance(reply, int) else wire.claim(reply, worker=worker, token=token)
 
-    async def _await_entry(self, pool: str, worker: str, wait: float) -> Claim | None:
-        entry = await self._reads.next_of_group(keys.pool_stream(pool), worker, wait=wait)
-        if entry is None:
-            return None
-        entry_id, fields = entry
+    async def _await_entry(self, pools: Sequence[str], worker: str, wait: float) -> Claim | None:
+        """What comes to any of the pools. A read of several may bring one of each: all but the first go back at once."""
+        streams = {keys.pool_stream(pool): pool for pool in pools}
+        claim = None
+        for stream, (entry_id, fields) in await self._reads.next_of_group(list(streams), worker, wait=wait):
+            if claim is not None:
+                await self._run("unread", streams[stream], worker, entry_id)
+            else:
+                claim = await self._start(streams[stream], worker, entry_id, fields)
+        return claim
+
+    async def _start(self, pool: str, worker: str, entry_id: str, fields: dict[str, str]) -> Claim | None:
         token = secrets.token_hex(16)
         args = (pool, worker, token, self._max_attempts, self._exhausted(pool))
         reply = await self._run("start", *args, entry_id, fields["job"], fields["task"])

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from orrery.jobs.keys import GROUP, NOBODY, ROOT
+from orrery.jobs.outage import outages_named
 from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS
 
 JOB_EVENTS_KEPT = 2_000
@@ -27,7 +28,8 @@ class Scripts:
     async def __call__(self, name: str, *args: str | int | float) -> Any:
         if name not in self._known:
             self._known[name] = self._register(self._preface + _source(name))
-        return await self._known[name](keys=[ROOT], args=args)
+        with outages_named():
+            return await self._known[name](keys=[ROOT], args=args)
 
 
 def _source(name: str) -> str:

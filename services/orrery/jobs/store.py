@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Literal, Protocol
 
 from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, PoolStatus, Standing, Submission
@@ -42,8 +42,10 @@ class JobStore(Protocol):
 class TaskQueue(Protocol):
     """What a worker needs. Each write proves ownership in the same transaction."""
 
-    async def claim(self, pool: str, worker: str, *, wait: float) -> Claim | None:
-        """One task of the pool: one whose lease ran out before a new one. None if there is none for `wait` seconds.
+    async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
+        """One task of any of the pools, in their order: of each, one whose lease ran out before a new one.
+
+        None if there is none for `wait` seconds.
 
         A task on its last attempt whose lease ran out ends its job with `attempts_exhausted` and is not handed out.
         """

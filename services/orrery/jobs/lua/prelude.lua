@@ -137,6 +137,13 @@ local function holds(stream, entry, worker)
   return #redis.call('XPENDING', stream, GROUP, entry, entry, 1, worker) > 0
 end
 
+-- An entry put under nobody's name with a lease that ran out long ago goes before all new ones. The empty entry is there to
+-- wake one of the workers that wait for a new one.
+local function hand_back(stream, entry)
+  redis.call('XCLAIM', stream, GROUP, NOBODY, 0, entry, 'TIME', 0, 'JUSTID')
+  redis.call('XADD', stream, '*', 'job', '', 'task', '')
+end
+
 -- What a worker's claim is still worth. A deleted job was cancelled first, so its workers are told just that.
 -- Gives the standing and, to the owner, the task's row, stream and entry.
 local function standing(job, task, worker, token)
