@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from prometheus_client import CollectorRegistry
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from orrery.dispatcher.environment import from_environment
 from orrery.dispatcher.gauges import PoolGauges
@@ -13,6 +12,7 @@ from orrery.dispatcher.serve import look, run
 from orrery.dispatcher.settings import DispatcherSettings
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import PoolStatus
+from orrery.worlds.errors import StoreUnavailable
 
 
 class Flaky(MemoryJobs):
@@ -20,7 +20,7 @@ class Flaky(MemoryJobs):
 
     async def pools(self) -> dict[str, PoolStatus]:
         if self.down:
-            raise RedisConnectionError("refused")
+            raise StoreUnavailable("refused")
         return {"denoiser/tiny": PoolStatus(waiting=3, running=2, workers=1)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.rig import Rig, eventually, rig_of
 from orrery.dispatcher.environment import from_environment
@@ -13,16 +12,17 @@ from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import PoolStatus
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.errors import StoreUnavailable
 
 POOLS = pools_of(CATALOG[DEFAULT_MODEL])
 
 
 class GoneJobs(MemoryJobs):
     async def pools(self) -> dict[str, PoolStatus]:
-        raise RedisConnectionError("refused")
+        raise StoreUnavailable("refused")
 
     async def get(self, job_id: str) -> None:  # type: ignore[override]
-        raise RedisConnectionError("refused")
+        raise StoreUnavailable("refused")
 
 
 async def samples(rig: Rig) -> dict[str, float]:

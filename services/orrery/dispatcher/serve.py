@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
 
 from prometheus_client import CollectorRegistry, start_http_server
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orrery.dispatcher.environment import from_environment
 from orrery.dispatcher.gauges import PoolGauges
@@ -21,8 +19,6 @@ from orrery.jobs.store import Pools
 from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
-
-JOB_STORE_DOWN = (StoreUnavailable, RedisConnectionError, RedisTimeoutError)
 
 
 def main() -> None:
@@ -58,8 +54,8 @@ async def look(jobs: Pools, gauges: PoolGauges) -> None:
     """Reads the pools once. A job store that does not answer is shown as down, and asked again at the next look."""
     try:
         gauges.update(await jobs.pools())
-    except JOB_STORE_DOWN as error:
-        log.warning("the job store does not answer: %s", error)
+    except StoreUnavailable as error:
+        log.warning("%s", error.message)
         gauges.lost()
 
 

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 
 from orrery.artifacts import ArtifactStore
 from orrery.gateway.context import Gateway, GatewayJobs
-from orrery.gateway.errors import JOB_STORE_DOWN, install_handlers
+from orrery.gateway.errors import install_handlers
 from orrery.gateway.metrics import MeasuredRequests, new_metrics
 from orrery.gateway.routes import content, events, images, models, service, videos
 from orrery.gateway.settings import GatewaySettings
+from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,8 @@ async def _count_ended(gateway: Gateway) -> None:
                 state = event.type.removeprefix("job.")
                 if event.at >= started and state in ENDS:
                     gateway.metrics.ended.labels(state).inc()
-        except JOB_STORE_DOWN as error:
-            log.warning("the job store's events are interrupted: %s", error)
+        except StoreUnavailable as error:
+            log.warning("%s", error.message)
             await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -58,9 +56,6 @@ class GenerationTimeout(OrreryError):
     grpc_code = "DEADLINE_EXCEEDED"
 
 
-JOB_STORE_DOWN: tuple[type[Exception], ...] = (StoreUnavailable, RedisConnectionError, RedisTimeoutError)
-
-
 def error_response(error: OrreryError, headers: dict[str, str] | None = None) -> Response:
     """`{"error": {...}}`. ASCII, because a message may quote half of a surrogate pair."""
     kind = "server_error" if error.http_status >= 500 else "invalid_request_error"
@@ -74,8 +69,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _unexpected)
-    for down in JOB_STORE_DOWN:
-        app.add_exception_handler(down, _store_down)
+    app.add_exception_handler(StoreUnavailable, _store_down)
 
 
 async def _typed(_request: Request, error: Exception) -> Response:
@@ -105,8 +99,9 @@ async def _disconnected(_request: Request, _error: Exception) -> Response:
 
 
 async def _store_down(_request: Request, error: Exception) -> Response:
-    log.error("the job store does not answer: %s", error)
-    return error_response(StoreUnavailable("the job store does not answer"), {"Retry-After": "5"})
+    assert isinstance(error, StoreUnavailable)  # noqa: S101
+    log.error("%s", error.message)
+    return error_response(error, {"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

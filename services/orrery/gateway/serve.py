@@ -40,7 +40,10 @@ async def _serve(settings: GatewaySettings) -> None:
             access_log=False,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
-        await _Server(config).serve()
+        server = _Server(config)
+        await server.serve()
+        # Requests that were cut off still have to let go of the job store before it is closed.
+        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated
@@ -14,7 +15,9 @@ from fastapi.responses import StreamingResponse
 from orrery.gateway.context import Context
 from orrery.gateway.routes.videos import checked_id
 from orrery.jobs.records import Event
-from orrery.worlds.errors import InvalidField
+from orrery.worlds.errors import InvalidField, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/videos")
 
@@ -47,8 +50,11 @@ async def _sse(followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
                 return
             coming = asyncio.ensure_future(anext(followed, None))
             yield _wire(event)
+    except StoreUnavailable as error:
+        log.warning("%s", error.message)  # the client comes again with the id of the last event
     finally:
         coming.cancel()
+        await asyncio.wait({coming})
 
 
 def _wire(event: Event) -> str:

@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from orrery.gateway.context import Context
-from orrery.gateway.errors import JOB_STORE_DOWN
 from orrery.gateway.readiness import unserved
+from orrery.worlds.errors import StoreUnavailable
 
 router = APIRouter()
 
@@ -24,7 +24,7 @@ async def ready(gateway: Context) -> Response:
     model = gateway.model(None)
     try:
         missing = unserved(model, await gateway.jobs.pools())
-    except JOB_STORE_DOWN:
+    except StoreUnavailable:
         return JSONResponse({"status": "not ready", "job_store": False, "model": model.name, "missing": []}, status_code=503)
     status = {"job_store": True, "model": model.name, "missing": missing}
     return JSONResponse({"status": "not ready" if missing else "ready"} | status, status_code=503 if missing else 200)
@@ -35,6 +35,6 @@ async def metrics(gateway: Context) -> Response:
     """Prometheus' text format; the pools are read for this answer."""
     try:
         gateway.metrics.pools.update(await gateway.jobs.pools())
-    except JOB_STORE_DOWN:
+    except StoreUnavailable:
         gateway.metrics.pools.lost()
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
