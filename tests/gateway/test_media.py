@@ -27,6 +27,10 @@ async def test_lossless_images_keep_their_pixels_and_their_size(rig: Rig, data: 
     assert np.array_equal(frames, WIDE[None])
 
 
+async def test_a_tall_image_is_whole(rig: Rig) -> None:
+    assert np.array_equal(await frames_of(rig, png(31, 700)), gradient(31, 700)[None])
+
+
 async def test_a_jpeg_is_close_to_what_it_shows(rig: Rig) -> None:
     frames = await frames_of(rig, jpeg(64, 48))
     assert frames.shape == (1, 48, 64, 3)

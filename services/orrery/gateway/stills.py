@@ -27,6 +27,8 @@ READERS: dict[str, type[ImageFile]] = {
 }
 """Opened as what they are: `Image.open` would guess again, and warn of sizes that are checked here."""
 
+BAND_ROWS = 256
+
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 """What Pillow raises about bytes that are not what they begin as."""
 
@@ -39,9 +41,19 @@ def read_still(file: BinaryIO, media_type: str, max_pixels: int) -> Frames:
             if getattr(image, "is_animated", False):
                 raise InvalidMedia("the image is animated", field=FIELD, allowed="a still image, or a clip as video/mp4")
             image.load()
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))[None]
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(_rgb(image))[None]
     except UNREADABLE as error:
         raise InvalidMedia(f"the image cannot be read: {error}", field=FIELD, allowed=f"a whole {media_type}") from error
+
+
+def _pixels(image: Image) -> Frames:
+    """In bands: a large image at once would take three times its memory, and hold up every other request meanwhile."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, image.height)
+        pixels[top:bottom] = image.crop((0, top, image.width, bottom))
+    return pixels
 
 
 def refuse_too_large(width: int, height: int, max_pixels: int) -> None:
@@ -55,7 +67,7 @@ def _rgb(image: Image) -> Image:
         return _eight_bits(image).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")  # directly, a palette with transparent entries is only converted with a warning
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image) -> Image:

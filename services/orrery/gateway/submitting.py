@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from orrery.gateway.context import Gateway
 from orrery.gateway.media import MEDIA_TYPE, read_conditioning
+from orrery.gateway.settings import GatewaySettings
 from orrery.guardrails.prompts import check_prompts
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
@@ -28,10 +29,14 @@ def guard(request: WorldRequest) -> None:
 async def condition(gateway: Gateway, request: WorldRequest, reference: BinaryIO) -> tuple[WorldRequest, dict[str, Any]]:
     """The request with its frames in the artifact store, and the notes about them."""
     async with gateway.decoding:
-        read = await asyncio.to_thread(read_conditioning, reference, request.num_conditional_frames, gateway.settings)
-        data = await asyncio.to_thread(read.to_bytes)
-    stored = await gateway.artifacts.put(data, media_type=MEDIA_TYPE)
-    return request.model_copy(update={"conditioning": stored}), {"input": read.notes(request.size)}
+        data, notes = await asyncio.to_thread(_read, request, reference, gateway.settings)
+        stored = await gateway.artifacts.put(data, media_type=MEDIA_TYPE)
+    return request.model_copy(update={"conditioning": stored}), {"input": notes}
+
+
+def _read(request: WorldRequest, reference: BinaryIO, settings: GatewaySettings) -> tuple[bytes, dict[str, Any]]:
+    read = read_conditioning(reference, request.num_conditional_frames, settings)
+    return read.to_bytes(), read.notes(request.size)
 
 
 async def submit(gateway: Gateway, request: WorldRequest, model: ModelSpec, notes: dict[str, Any] | None = None) -> Job:
