@@ -4,9 +4,9 @@ import runpy
 from pathlib import Path
 
 import pytest
-from stages.setting import ROOT, PlainCall, Stages
 
 from orrery.stages.stage import EngineHost, StageSettings
+from stages.setting import ROOT, PlainCall, Stages
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ from diffusers import (
 from diffusers.models.transformers import transformer_cosmos
 from PIL import Image
 from safetensors.torch import load_file
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD
 from transformers import T5EncoderModel, T5TokenizerFast
+
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD
 
 
 class NoSafetyChecker:

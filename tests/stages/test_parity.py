@@ -10,8 +10,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from stages.reference import Reference, Result, stand_in_for_torchvision
-from stages.setting import Stages, clip, run_plan
 
 from orrery.stages.denoiser import official_noise
 from orrery.worlds import catalog
@@ -19,6 +17,8 @@ from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.plan import ArtifactRef
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from stages.reference import Reference, Result, stand_in_for_torchvision
+from stages.setting import Stages, clip, run_plan
 
 MODEL = catalog.find("tiny-predict2")
 SEEDS = (0, 7, 2**32 - 1)

@@ -43,7 +43,7 @@ class BlsEngine:
         if rope_fps is not None:
             values["rope_fps"] = rope_fps
         sample = self._infer(TRANSFORMER.name, values)["sample"]
-        return torch.from_numpy(sample).to(self._device)
+        return torch.tensor(sample, device=self._device)
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ def load_module(cls: Any, folder: Path, device: torch.device) -> Any:
         module = cls.from_config(cls.load_config(folder))
     weights: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        weights |= load_file(path, device=str(device))
+        # Copies start at the allocator's alignment. Kernels round differently at another, and a file's layout decides nothing.
+        weights |= {name: tensor.clone() for name, tensor in load_file(path, device=str(device)).items()}
     module.load_state_dict(weights, strict=True, assign=True)
     return module.eval().requires_grad_(False)

@@ -10,6 +10,7 @@ import torch
 from orrery.engines.bls import BlsEngine
 from orrery.engines.eager import EagerEngine
 from orrery.engines.engine import Engine
+from orrery.stages.arrays import to_tensor
 from orrery.stages.loading import ComponentCache, configure_torch
 from orrery.stages.prediction import X0Predictor
 from orrery.stages.samplers import make_sampler
@@ -66,7 +67,7 @@ class Denoiser:
 
     def _tensor(self, values: Values, name: str) -> torch.Tensor | None:
         """A batch of one, or None for an optional input that is absent."""
-        return torch.from_numpy(values[name])[None].to(self._device) if name in values else None
+        return to_tensor(values[name], self._device)[None] if name in values else None
 
 
 def official_noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

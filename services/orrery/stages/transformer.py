@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from orrery.engines.eager import EagerEngine
+from orrery.stages.arrays import to_tensor
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.components import ComponentKind
@@ -21,13 +20,14 @@ class Transformer:
 
     def run(self, values: Values, call: Call) -> Values:  # noqa: ARG002  one evaluation is too short to be cancelled
         """See the contract. Without a condition mask the timestep is one for all frames, whatever dimensions carried it."""
-        mask = values.get("condition_mask")
-        timestep = torch.from_numpy(values["timestep"])
+        tensors = {t.name: to_tensor(values[t.name], self._components.device) for t in self.contract.inputs if t.name in values}
+        if "condition_mask" not in tensors:
+            tensors["timestep"] = tensors["timestep"].reshape(1)
         sample = self._components[values["component"]](
-            torch.from_numpy(values["hidden_states"]),
-            timestep.reshape(1) if mask is None else timestep,
-            torch.from_numpy(values["encoder_hidden_states"]),
-            None if mask is None else torch.from_numpy(mask),
+            tensors["hidden_states"],
+            tensors["timestep"],
+            tensors["encoder_hidden_states"],
+            tensors.get("condition_mask"),
             values.get("rope_fps"),
         )
         return {"sample": sample.cpu().numpy()}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from orrery.stages.arrays import to_tensor
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.stages.wan import WanTokenizer
@@ -25,7 +26,7 @@ class VideoDecoder:
     def run(self, values: Values, call: Call) -> Values:
         """See the contract. Memory beyond the frames themselves is that of one latent frame."""
         tokenizer = self._components[values["component"]]
-        latents = torch.from_numpy(values["latents"])[None]
+        latents = to_tensor(values["latents"], self._components.device)[None]
         frames = _empty_frames(latents)
         done = 0
         for chunk in tokenizer.decode_chunks(latents):

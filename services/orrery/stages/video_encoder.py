@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from orrery.stages.arrays import to_tensor
 from orrery.stages.framing import fit
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
@@ -26,7 +27,7 @@ class VideoEncoder:
         """See the contract. Encodes the frames it is given and none after them."""
         call.check_cancelled()
         tokenizer = self._components[values["component"]]
-        video = _video(values)
+        video = _video(values, self._components.device)
         if "posterior_seed" in values:
             seed, num_frames = values["posterior_seed"], values["posterior_frames"]
             latents = tokenizer.encode_sampled(video, seed=seed, num_frames=num_frames)
@@ -35,9 +36,9 @@ class VideoEncoder:
         return {"latents": latents[0].cpu().numpy()}
 
 
-def _video(values: Values) -> torch.Tensor:
+def _video(values: Values, device: torch.device) -> torch.Tensor:
     """[1, 3, T, H, W] in [-1, 1] at the size asked for."""
-    frames = torch.from_numpy(values["frames"]).permute(0, 3, 1, 2)
+    frames = to_tensor(values["frames"], device).permute(0, 3, 1, 2)
     step = Compression().temporal
     if len(frames) % step != 1:
         raise InvalidMedia(f"{len(frames)} frames cannot be encoded", field="frames", allowed=f"1 + {step}k frames")

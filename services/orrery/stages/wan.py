@@ -52,7 +52,6 @@ class WanTokenizer:
         the clip.
         """
         caches: list[Any] = [None] * self._num_caches
-        latents = latents.to(self._device)
         for index in range(latents.shape[2]):
             latent = latents[:, :, index : index + 1]
             z = self.vae.post_quant_conv((latent * self._std + self._mean).to(self.vae.dtype))
@@ -60,7 +59,7 @@ class WanTokenizer:
             yield pixels[0].float().clamp(-1, 1)
 
     def _posterior(self, video: torch.Tensor) -> Any:
-        return self.vae.encode(video.to(self._device, self.vae.dtype)).latent_dist
+        return self.vae.encode(video.to(self.vae.dtype)).latent_dist
 
     def _normalise(self, latents: torch.Tensor) -> torch.Tensor:
         return (latents - self._mean) / self._std
