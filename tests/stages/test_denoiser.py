@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import CosmosTransformer3DModel
 
 from orrery.engines.eager import EagerEngine
+from orrery.engines.weights import load_module
+from orrery.stages.arrays import to_tensor
 from orrery.stages.denoiser import official_noise
 from orrery.stages.prediction import X0Predictor
 from orrery.stages.samplers import SAMPLERS, SamplerState, make_sampler
@@ -165,11 +168,14 @@ def test_where_the_input_lies_in_memory_does_not_matter(
     moved = {name: misplaced(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
     latents, again = (stages["denoiser"].run(given, call)["latents"] for given in (values, moved))
     assert np.array_equal(latents, again)
-    frames, as_well = (
-        stages["video_decoder"].run({"component": VIDEO_TOKENIZER, "latents": given}, call)["frames"]
-        for given in (latents, misplaced(latents))
-    )
-    assert np.array_equal(frames, as_well)
+    assert to_tensor(moved["text_embeddings"], torch.device("cpu")).data_ptr() % 64 == 0
+
+
+@pytest.mark.parametrize("component", [IMAGE, WORLD])
+def test_where_weights_lie_in_their_file_does_not_matter(component: str, settings: StageSettings) -> None:
+    """Seen before they were copied: text2image, whose file has another header length, was 1e-5 away from diffusers."""
+    module = load_module(CosmosTransformer3DModel, settings.models_dir / component, torch.device("cpu"))
+    assert {parameter.data_ptr() % 64 for parameter in module.parameters()} == {0}
 
 
 def test_the_text_tells(texts: dict[str, np.ndarray], stages: Stages, call: PlainCall) -> None:

@@ -54,7 +54,11 @@ class ComponentCache(Generic[Loaded]):
 
 @cache
 def configure_torch(threads: int | None) -> None:
-    """Same input, same bytes: kernels are chosen by rule and not by trial. `threads` per process, None: torch's choice."""
+    """Same input, same bytes: kernels are chosen by rule and not by trial.
+
+    `threads` per process, None for torch's choice, which is the machine's: sums split among other threads round differently,
+    so equal bytes on two machines need equal `threads`.
+    """
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     if threads is not None:
