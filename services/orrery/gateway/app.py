@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -16,6 +16,7 @@ from orrery.gateway.errors import install_handlers
 from orrery.gateway.metrics import MeasuredRequests, new_metrics
 from orrery.gateway.routes import content, events, images, models, service, videos
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.waiting import end
 from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        counting.cancel()
-        with suppress(asyncio.CancelledError):
-            await counting
+        await end(counting)
 
 
 async def _count_ended(gateway: Gateway) -> None:

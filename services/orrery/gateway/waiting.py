@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
+from anyio import CancelScope
 from fastapi import Request
 
 from orrery.gateway.errors import JobCancelled
@@ -14,13 +16,8 @@ from orrery.worlds.errors import from_dict
 
 
 async def all_completed(store: JobStore, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs' last records. Raises the first error of any of them as soon as there is one."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_completed(store, job.id)) for job in jobs]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
+    """The jobs' last records. Raises the first error of any of them; the others are then followed to their own end."""
+    return await asyncio.gather(*(_completed(store, job.id) for job in jobs))
 
 
 async def _completed(store: JobStore, job_id: str) -> Job:
@@ -32,6 +29,19 @@ async def _completed(store: JobStore, job_id: str) -> Job:
     if job.error is not None:
         raise from_dict(job.error)
     return job
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancels until the task has ended, whatever is cancelled meanwhile; its error is nobody's any more.
+
+    Once is not enough on Python 3.11: `asyncio.wait_for`, in which redis sends its commands, may swallow a cancellation.
+    """
+    with CancelScope(shield=True):
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+    if not task.cancelled():
+        task.exception()
 
 
 async def until_disconnect(request: Request) -> None:

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from orrery.gateway.context import Context
 from orrery.gateway.routes.videos import checked_id
+from orrery.gateway.waiting import end
 from orrery.jobs.records import Event
 from orrery.worlds.errors import InvalidField, StoreUnavailable
 
@@ -38,7 +39,7 @@ async def events(gateway: Context, job_id: str, last_event_id: Annotated[str, He
 
 
 async def _sse(followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
-    coming = asyncio.ensure_future(anext(followed, None))
+    coming = asyncio.create_task(_next(followed))
     try:
         while True:
             done, _ = await asyncio.wait({coming}, timeout=SILENCE_SECONDS)
@@ -48,13 +49,16 @@ async def _sse(followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
             event = coming.result()
             if event is None:
                 return
-            coming = asyncio.ensure_future(anext(followed, None))
+            coming = asyncio.create_task(_next(followed))
             yield _wire(event)
     except StoreUnavailable as error:
         log.warning("%s", error.message)  # the client comes again with the id of the last event
     finally:
-        coming.cancel()
-        await asyncio.wait({coming})
+        await end(coming)
+
+
+async def _next(followed: AsyncIterator[Event]) -> Event | None:
+    return await anext(followed, None)
 
 
 def _wire(event: Event) -> str:

@@ -16,7 +16,7 @@ from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.fields import read_value, refuse_unknown, requested_world
 from orrery.gateway.submitting import guard, submit
-from orrery.gateway.waiting import all_completed, until_disconnect
+from orrery.gateway.waiting import all_completed, end, until_disconnect
 from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.errors import InvalidField
@@ -92,7 +92,7 @@ async def _wait(gateway: Gateway, request: Request, jobs: Sequence[Job]) -> list
     finally:
         leaving.cancel()
         if not waiting.done():
-            waiting.cancel()
+            await end(waiting)
     if not done:
         raise GenerationTimeout(f"the images were not ready within {limit:g} seconds")
     return waiting.result() if waiting in done else None
