@@ -227,8 +227,8 @@ async def test_bodies_that_are_no_form(rig: Rig) -> None:
 async def test_a_form_gives_each_field_once(rig: Rig) -> None:
     files = [("prompt", (None, b"a box")), ("prompt", (None, b"a ball"))]
     await refused(rig, await rig.client.post("/v1/videos", files=files), "invalid_field", "prompt")
-    files = [("prompt", ("prompt.txt", b"a box"))]
-    await refused(rig, await rig.client.post("/v1/videos", files=files), "invalid_field", "prompt")
+    as_file = {"prompt": ("prompt.txt", b"a box")}
+    await refused(rig, await rig.client.post("/v1/videos", files=as_file), "invalid_field", "prompt")
 
 
 async def test_other_content_types_are_refused(rig: Rig) -> None:

@@ -6,12 +6,12 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
-from orrery.dispatcher.environment import from_environment
-from orrery.dispatcher.gauges import PoolGauges
 from orrery.dispatcher.serve import look, run
 from orrery.dispatcher.settings import DispatcherSettings
+from orrery.jobs.gauges import PoolGauges
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import PoolStatus
+from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
 

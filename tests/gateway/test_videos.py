@@ -152,7 +152,7 @@ async def test_lists_are_paged_in_both_orders(rig: Rig) -> None:
     seen: list[str] = []
     after: dict[str, str] = {}
     while True:
-        page = (await rig.client.get("/v1/videos", params={"limit": 2, "order": "asc"} | after)).json()
+        page = (await rig.client.get("/v1/videos", params={"limit": "2", "order": "asc"} | after)).json()
         seen += [job["id"] for job in page["data"]]
         assert (page["object"], page["first_id"], page["last_id"]) == ("list", page["data"][0]["id"], seen[-1])
         if not page["has_more"]:

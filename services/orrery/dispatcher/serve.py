@@ -11,11 +11,11 @@ from contextlib import aclosing, contextmanager, suppress
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from orrery.dispatcher.environment import from_environment
-from orrery.dispatcher.gauges import PoolGauges
 from orrery.dispatcher.settings import DispatcherSettings
+from orrery.jobs.gauges import PoolGauges
 from orrery.jobs.redis import RedisJobs
 from orrery.jobs.store import Pools
+from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)

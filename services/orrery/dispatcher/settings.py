@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from orrery.dispatcher.environment import ProcessSettings
+from orrery.worlds.environment import ProcessSettings
 
 
 class DispatcherSettings(ProcessSettings):

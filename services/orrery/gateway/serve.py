@@ -11,11 +11,11 @@ from contextlib import aclosing, contextmanager
 import uvicorn
 
 from orrery.artifacts import open_store
-from orrery.dispatcher.environment import from_environment
 from orrery.gateway import logs
 from orrery.gateway.app import create_app
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.redis import RedisJobs
+from orrery.worlds.environment import from_environment
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from orrery.dispatcher.environment import Names, ProcessSettings
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.environment import Names, ProcessSettings
 
 MEBIBYTE = 2**20
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from itertools import product
 
-from orrery.guardrails import wordlists
 from orrery.guardrails.folding import Folded, fold
 from orrery.guardrails.verdict import Match
-from orrery.guardrails.wordlists import Term, WordLists, Words
+from orrery.guardrails.wordlists import Term, WordLists, Words, packaged
 from orrery.guardrails.words import Word, disguised_words, plain_words
 
 CHECK = "blocklist"
@@ -26,7 +25,7 @@ class BlockList:
     @classmethod
     def packaged(cls) -> BlockList:
         """The lists that come with Orrery."""
-        return cls(wordlists.packaged())
+        return cls(packaged())
 
     def matches(self, text: str) -> tuple[Match, ...]:
         folded = fold(text)
