@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import product
 
 from orrery.guardrails.folding import Folded, fold
@@ -20,6 +20,7 @@ class BlockList:
     def __init__(self, lists: WordLists) -> None:
         self._lists = lists
         self._lengths_by_first = _lengths_by_first([*lists.blocked, *lists.excused])
+        self._firsts = frozenset(self._lengths_by_first)
         self.version = lists.digest
 
     @classmethod
@@ -30,24 +31,26 @@ class BlockList:
     def matches(self, text: str) -> tuple[Match, ...]:
         folded = fold(text)
         words = plain_words(folded.text)
-        excused = [span for span, _ in self._find(words, self._lists.excused)]
-        found = {
-            span: self._lists.blocked[key]
-            for source in (words, *([word] for word in disguised_words(folded.text)))
-            for span, key in self._find(source, self._lists.blocked)
+        starts = [index for index, word in enumerate(words) if not self._firsts.isdisjoint(word.readings)]
+        excused = [span for span, _ in self._find(words, starts, self._lists.excused)]
+        found = dict(self._find(words, starts, self._lists.blocked))
+        for word in disguised_words(folded.text):
+            found |= self._find([word], (0,), self._lists.blocked)
+        return tuple(
+            _match(text, folded, span, self._lists.blocked[key])
+            for span, key in sorted(found.items())
             if not any(start <= span[0] and span[1] <= end for start, end in excused)
-        }
-        return tuple(_match(text, folded, span, term) for span, term in sorted(found.items(), key=lambda item: item[0]))
+        )
 
-    def _find(self, words: list[Word], phrases: Container[Words]) -> Iterator[tuple[Span, Words]]:
-        """Every run of whole words that is one of `phrases`."""
-        for index, word in enumerate(words):
-            lengths = {n for reading in word.readings for n in self._lengths_by_first.get(reading, ())}
+    def _find(self, words: list[Word], starts: Iterable[int], phrases: Container[Words]) -> Iterator[tuple[Span, Words]]:
+        """Every run of whole words from one of `starts` that is one of `phrases`."""
+        for index in starts:
+            lengths = {n for reading in words[index].readings for n in self._lengths_by_first.get(reading, ())}
             for length in lengths:
                 run = words[index : index + length]
-                for key in product(*(w.readings for w in run)):
+                for key in product(*(word.readings for word in run)):
                     if key in phrases:
-                        yield (word.start, run[-1].end), key
+                        yield (run[0].start, run[-1].end), key
 
 
 def _lengths_by_first(phrases: list[Words]) -> dict[str, frozenset[int]]:

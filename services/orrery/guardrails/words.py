@@ -15,7 +15,7 @@ READINGS_OF_ONE = ("i", "l")
 _WORD = re.compile(r"[^\W_]+")
 _SYMBOLED = re.compile(r"(?<![^\W_]|[@$!+])[^\W_@$!+]*[@$!+](?:[^\W_]|[@$!+])*")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_]([ .\-_*/|]{1,2})[^\W\d_](?:\1[^\W\d_])+(?![^\W_])")
-_STRETCHED = re.compile(r"(.)\1{2,}")
+_STRETCHED = re.compile(r"([^\W_])\1{2,}")
 
 
 class Word(NamedTuple):
@@ -32,7 +32,10 @@ def words_of(text: str) -> list[str]:
 
 def plain_words(text: str) -> list[Word]:
     """Every word in order, each also without its digits in place of letters, foreign look-alikes and stretched letters."""
-    return [Word(m.start(), m.end(), _readings(m[0])) for m in _WORD.finditer(text)]
+    plain = text.isascii() and not _STRETCHED.search(text)  # asked once, because nearly every text is
+    return [
+        Word(*m.span(), (raw,) if plain and raw.isalpha() else _readings(raw)) for m in _WORD.finditer(text) if (raw := m[0])
+    ]
 
 
 def disguised_words(text: str) -> Iterator[Word]:
