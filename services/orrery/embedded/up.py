@@ -8,11 +8,14 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
 from orrery.embedded.processes import Processes, Program, orrery
 from orrery.embedded.settings import EmbeddedSettings, free_ports
+from orrery.worlds.catalog import DEFAULT_MODEL, find
+from orrery.worlds.components import installed
 from orrery.worlds.errors import StageUnavailable
 
 Say = Callable[[str], None]
@@ -45,13 +48,22 @@ def programs(settings: EmbeddedSettings) -> tuple[Program, ...]:
 
 
 def _environment(settings: EmbeddedSettings) -> dict[str, str]:
-    chosen = {"ORRERY_DEFAULT_MODEL": settings.model, "ORRERY_MODELS": settings.model} if settings.model else {}
-    return chosen | {
+    model = settings.model or DEFAULT_MODEL
+    return {
+        "ORRERY_DEFAULT_MODEL": model,
+        "ORRERY_MODELS": model,
+        "ORRERY_RANDOM_WEIGHTS": model if _untrained(model, settings.models_dir) else "",
         "ORRERY_REDIS_URL": settings.redis_url,
         "ORRERY_ARTIFACTS_URL": settings.artifacts_url,
         "ORRERY_HOST": settings.gateway_host,
         "ORRERY_PORT": str(settings.gateway_port),
     }
+
+
+def _untrained(model: str, models_dir: Path) -> bool:
+    """Whether any component of the model that is installed says that its weights are random."""
+    manifests = installed(models_dir)
+    return any(manifests[name].random_weights for name in find(model).components if name in manifests)
 
 
 def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Program, ...]:

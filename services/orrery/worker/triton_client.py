@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -84,16 +83,23 @@ class TritonStages:
     ) -> triton.InferResult:
         """The last response. Leaving early for any reason cancels the request at the server."""
         request = {"model_name": contract.name, "inputs": inputs, "outputs": outputs, "enable_empty_final_response": True}
-        responses = self._client.stream_infer(_once(request))
+        answered = asyncio.Event()
+        responses = self._client.stream_infer(_once(request, until=answered))
+        final: triton.InferResult | None = None
         try:
             async for result, error in responses:
                 if error is not None:
                     raise error
                 if _is_final(result):
-                    return result
+                    final = result
+                    answered.set()
+                    continue
                 await on_progress({t.name: int(result.as_numpy(t.name)[0]) for t in contract.progress})
-        finally:
+        except BaseException:
             responses.cancel()
+            raise
+        if final is not None:
+            return final
         raise StageUnavailable(f"{contract.name}: the stream ended before its last response")
 
 
@@ -167,10 +173,10 @@ async def _input(tensor: Tensor, array: Array, region: SharedRegion, offset: int
     return value.set_shared_memory(region.name, array.nbytes, offset)
 
 
-async def _once(request: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+async def _once(request: Mapping[str, Any], *, until: asyncio.Event) -> AsyncIterator[Mapping[str, Any]]:
+    """One request. The stream stays open until it is answered: its end, come sooner, would be taken for the client's."""
     yield request
-    # The request stream must stay open, or the server would take its end for the client's.
-    await asyncio.sleep(math.inf)
+    await until.wait()
 
 
 def _is_final(result: triton.InferResult) -> bool:
