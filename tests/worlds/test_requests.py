@@ -44,6 +44,7 @@ def test_the_defaults_are_those_of_the_official_script() -> None:
         ({"num_frames": 10**9}, "num_frames"),
         ({"seconds": 0}, "seconds"),
         ({"seconds": 60}, "seconds"),
+        ({"seconds": 10**400}, "seconds"),
         ({"seconds": 2, "num_frames": 33}, "seconds"),
         ({"size": "1279x703"}, "size"),
         ({"size": "big"}, "size"),

@@ -11,16 +11,17 @@ from orrery.backend.repository import write_repository
 from orrery.backend.settings import environment_of
 from orrery.stages.stage import EngineHost, StageSettings
 from orrery.worker.process import serve
-from orrery.worker.settings import StageEnvironment, stage_environment
+from orrery.worker.settings import StageEnvironment
 from orrery.worlds.components import installed
 from orrery.worlds.contracts import TRANSFORMER
+from orrery.worlds.environment import from_environment
 
 log = logging.getLogger("orrery.stage")
 
 
 def run_stage(environment: Mapping[str, str]) -> None:
     """Until SIGTERM or SIGINT."""
-    settings = _with_engine(stage_environment(environment))
+    settings = _with_engine(from_environment(StageEnvironment, environment))
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     asyncio.run(serve(settings, _repository(settings), environment_of(_stage_settings(settings))))
 

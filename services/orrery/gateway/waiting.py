@@ -10,6 +10,7 @@ from anyio import CancelScope
 from fastapi import Request
 
 from orrery.gateway.errors import JobCancelled
+from orrery.jobs import cancelling
 from orrery.jobs.records import Job, JobState
 from orrery.jobs.store import JobStore
 from orrery.worlds.errors import from_dict
@@ -32,16 +33,9 @@ async def _completed(store: JobStore, job_id: str) -> Job:
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancels until the task has ended, whatever is cancelled meanwhile; its error is nobody's any more.
-
-    Once is not enough on Python 3.11: `asyncio.wait_for`, in which redis sends its commands, may swallow a cancellation.
-    """
+    """Ends the task, whatever is cancelled meanwhile."""
     with CancelScope(shield=True):
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=0.1)
-    if not task.cancelled():
-        task.exception()
+        await cancelling.end(task)
 
 
 async def until_disconnect(request: Request) -> None:

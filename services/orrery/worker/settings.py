@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from orrery.worlds.contracts import CONTRACTS, DENOISER_UNARY, POOLED, TEXT2WORLD_REQUEST
-
-PREFIX = "ORRERY_"
-
-
-def _split(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+from orrery.worlds.environment import Names, ProcessSettings
 
 
 def _known_stages(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -24,18 +18,16 @@ def _known_stages(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class StageEnvironment(BaseModel):
-    """Every field is the variable of its name in capitals after `ORRERY_`. Times in seconds, sizes in bytes.
+class StageEnvironment(ProcessSettings):
+    """What a stage process is told. Times in seconds, sizes in bytes.
 
     `stages` are Triton models to host; `components` those to serve of what `models_dir` holds (all if not given);
-    `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one.
+    `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. `threads` are torch's on a CPU,
+    the same on every machine unless told otherwise: sums are split by thread, so the bytes of a video depend on their number.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     redis_url: str
     artifacts_url: str
@@ -52,11 +44,5 @@ class StageEnvironment(BaseModel):
     lease_seconds: PositiveFloat = 15.0
     drain_seconds: NonNegativeFloat = 30.0
     device: str = "cpu"
-    transformer: str = "in_process"
-    threads: PositiveInt | None = None
-
-
-def stage_environment(environment: Mapping[str, str]) -> StageEnvironment:
-    """Raises pydantic's `ValidationError` naming every variable that is missing or wrong."""
-    given = {name: environment.get(PREFIX + name.upper()) for name in StageEnvironment.model_fields}
-    return StageEnvironment.model_validate({name: value for name, value in given.items() if value})
+    transformer: Literal["in_process", "bls"] = "in_process"
+    threads: PositiveInt = 2

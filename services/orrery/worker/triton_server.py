@@ -35,7 +35,7 @@ class TritonOptions:
     log_file: Path
     host: str = "127.0.0.1"
     environment: Mapping[str, str] = field(default_factory=dict)
-    exit_timeout: int = 5
+    exit_timeout: int = 8
 
     @property
     def shm_prefix(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from orrery.jobs.cancelling import end
 from orrery.jobs.records import Claim, Standing
 from orrery.jobs.store import Pools, TaskQueue
 from orrery.worker.runner import Runner, TaskLost
@@ -28,7 +29,7 @@ class WorkerSettings:
     name: str
     pools: Mapping[str, tuple[str, ...]]
     lease: float = 15.0
-    claim_wait: float = 5.0
+    claim_wait: float = 2.0
     not_ready_wait: float = 0.2
     announce_every: float = 3.0
     drain: float = 30.0
@@ -42,7 +43,7 @@ class Worker:
         self._queue = queue
         self._runner = runner
         self._draining = asyncio.Event()
-        self._running: dict[asyncio.Task[None], Claim] = {}
+        self._held: dict[str, tuple[Claim, asyncio.Event]] = {}
 
     async def run(self) -> None:
         """Until `drain` is called and what was claimed is done, or handed back when the drain's time is over."""
@@ -52,7 +53,7 @@ class Worker:
         try:
             await asyncio.gather(*loops, drained)
         finally:
-            await _stop([*watchers, *loops, drained])
+            await end(*watchers, *loops, drained)
             await self._queue.announce(self._settings.name, (), seconds=0)
 
     def drain(self) -> None:
@@ -83,25 +84,33 @@ class Worker:
         return claim
 
     async def _hold(self, claim: Claim) -> None:
-        """Runs a claimed task beside the renewal of its lease; whichever says stop first, wins."""
+        """Runs a claimed task beside the renewal of its lease, until it is done or somebody says stop."""
+        stop = asyncio.Event()
+        self._held[claim.token] = claim, stop
         work = asyncio.create_task(self._work(claim))
-        self._running[work] = claim
-        renewal = asyncio.create_task(self._renew(claim, work))
+        others = asyncio.create_task(self._renew(claim, stop)), asyncio.create_task(stop.wait())
         try:
-            await work
-        except asyncio.CancelledError:
-            if not work.cancelled():
-                raise
-            log.info("gave up %s of %s", claim.task.id, claim.job_id)
+            await asyncio.wait({work, others[1]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            del self._running[work]
-            await _stop([renewal])
+            if not work.done():
+                log.info("giving up %s of %s", claim.task.id, claim.job_id)
+            del self._held[claim.token]
+            await end(work, *others)
 
     async def _work(self, claim: Claim) -> None:
+        """What was done before the job store went away is remembered as a memo, so claiming the task again costs little."""
+        try:
+            await self._finish(claim)
+        except StoreUnavailable as error:
+            log.warning("%s of %s is left to its lease: %s", claim.task.id, claim.job_id, error)
+
+    async def _finish(self, claim: Claim) -> None:
         try:
             completion = await self._runner.run(claim)
         except TaskLost as lost:
             log.info("%s of %s is %s", claim.task.id, claim.job_id, lost.standing)
+        except StoreUnavailable:
+            raise
         except OrreryError as error:
             log.warning("%s of %s failed: %s", claim.task.id, claim.job_id, error.message)
             await self._queue.fail(claim, error.to_dict(), retry=isinstance(error, StageUnavailable))
@@ -111,7 +120,7 @@ class Worker:
         else:
             await self._queue.complete(claim, completion)
 
-    async def _renew(self, claim: Claim, work: asyncio.Task[None]) -> None:
+    async def _renew(self, claim: Claim, stop: asyncio.Event) -> None:
         """One failed renewal is not the end: the lease outlives two of them."""
         while True:
             await asyncio.sleep(self._settings.lease / 3)
@@ -121,8 +130,7 @@ class Worker:
                 log.warning("could not renew %s: %s", claim.task.id, error)
                 continue
             if standing is not Standing.OWNED:
-                work.cancel()
-                return
+                stop.set()
 
     async def _watch_cancellations(self) -> None:
         while True:
@@ -132,9 +140,9 @@ class Worker:
             await asyncio.sleep(1.0)
 
     def _give_up(self, job_id: str) -> None:
-        for work, claim in self._running.items():
+        for claim, stop in self._held.values():
             if claim.job_id == job_id:
-                work.cancel()
+                stop.set()
 
     async def _announce(self) -> None:
         """Tells which pools are served, by stages that are ready now."""
@@ -155,12 +163,6 @@ class Worker:
     async def _drain_after_signal(self, loops: list[asyncio.Task[None]]) -> None:
         await self._draining.wait()
         await asyncio.wait(loops, timeout=self._settings.drain)
-        for work, claim in list(self._running.items()):
+        for claim, stop in list(self._held.values()):
             await self._queue.release(claim)
-            work.cancel()
-
-
-async def _stop(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+            stop.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -158,7 +157,8 @@ def _num_frames(asked: RequestedWorld, spec: DenoiserSpec, fps: int) -> int:
 def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
     """The fewest frames 1+4k that last at least `seconds`."""
     limits = spec.num_frames
-    frames = limits.minimum + math.ceil(max(0, seconds * fps - limits.minimum) / limits.step) * limits.step
+    missing = max(0, seconds * fps - limits.minimum)
+    frames = limits.minimum + -(-missing // limits.step) * limits.step
     if seconds < 1 or frames not in limits:
         raise InvalidField(f"seconds {seconds} is not offered", field="seconds", allowed=f"1 to {limits.maximum // fps}")
     return frames
@@ -211,13 +211,12 @@ def _choice(field: str, value: str, options: type[Choice]) -> Choice:
 
 
 def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
-    image = workflow is Workflow.TEXT2IMAGE
-    default = OutputFormat.PNG if image else OutputFormat.MP4
-    chosen = _choice("output_format", asked.output_format or default, OutputFormat)
-    if image != (chosen is OutputFormat.PNG):
-        allowed = ["png"] if image else ["mp4", "mkv"]
-        raise InvalidField(f"{workflow} is not published as {chosen}", field="output_format", allowed=allowed)
-    return chosen
+    formats = (OutputFormat.PNG,) if workflow is Workflow.TEXT2IMAGE else (OutputFormat.MP4, OutputFormat.MKV)
+    wanted = asked.output_format or formats[0].value
+    if wanted not in formats:
+        allowed = [str(known) for known in formats]
+        raise InvalidField(f"{workflow} is not published as {wanted}", field="output_format", allowed=allowed)
+    return OutputFormat(wanted)
 
 
 def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
