@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orrery.worker.lifeline import die_with_parent
-from orrery.worker.shared_memory import FOLDER
+from orrery.worker.shared_memory import FOLDER, PREFIX
 from orrery.worker.triton_files import TritonFiles
 
 log = logging.getLogger("orrery.triton")
@@ -40,7 +40,7 @@ class TritonOptions:
     @property
     def shm_prefix(self) -> str:
         """Names the regions of this server's Python stubs, so that those of a killed one can be told and removed."""
-        return f"orrery_triton_{os.getpid()}_{self.grpc_port}_"
+        return f"{PREFIX}{os.getpid()}-triton-{self.grpc_port}-"
 
     def command(self) -> list[str]:
         return [
