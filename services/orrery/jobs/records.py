@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from orrery.worlds.plan import ArtifactRef, Frozen, Plan, Task
 
@@ -48,8 +48,26 @@ TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
 }
 
 
+class Priority(StrEnum):
+    """Classes of waiting work, the most urgent first."""
+
+    INTERACTIVE = "interactive"
+    STANDARD = "standard"
+    BATCH = "batch"
+
+
+class Idempotency(Frozen):
+    """The client's own name for a request, and a digest of the request's body."""
+
+    key: str
+    body_digest: str
+
+
 class Submission(Frozen):
-    """A job as the gateway hands it in. `request` is the client's request, `notes` what was done to its inputs."""
+    """A job as the gateway hands it in. `request` is the client's request, `notes` what was done to its inputs.
+
+    `retention` is how many seconds the job is kept after its end; None leaves that to the store.
+    """
 
     job_id: str
     model: str
@@ -57,12 +75,18 @@ class Submission(Frozen):
     request: dict[str, Any]
     plan: Plan
     notes: dict[str, Any] = {}
+    tenant: str = "default"
+    priority: Priority = Priority.STANDARD
+    idempotency: Idempotency | None = None
+    retention: float | None = None
 
 
 class TaskRecord(Frozen):
     """One row of a job's timeline.
 
-    Times are Unix seconds of the store's clock; `stage_seconds` was measured inside the stage.
+    Times are Unix seconds of the store's clock; `stage_seconds` was measured inside the stage. `steps_run` adds up the
+    steps that all attempts reported, so that what was done twice can be told. `checkpoint_step` is where the next attempt
+    would go on.
     """
 
     id: str
@@ -78,21 +102,28 @@ class TaskRecord(Frozen):
     stage_seconds: float | None = None
     step: int | None = None
     num_steps: int | None = None
+    checkpoint_step: int | None = None
+    preemptions: int = 0
+    leases_lost: int = 0
+    steps_run: int = 0
     outputs: dict[str, ArtifactRef] = {}
 
 
 class Job(Frozen):
-    """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed."""
+    """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed, `expires_at` when it ends."""
 
     id: str
     model: str
     workflow: str
     request: dict[str, Any]
     notes: dict[str, Any] = {}
+    tenant: str = "default"
+    priority: Priority = Priority.STANDARD
     state: JobState
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    expires_at: float | None = None
     result: dict[str, ArtifactRef] = {}
     error: dict[str, Any] | None = None
     tasks: tuple[TaskRecord, ...]
@@ -120,7 +151,10 @@ class JobPage(Frozen):
 
 
 class Claim(Frozen):
-    """A worker's hold on one task. `token` fences it: no write is accepted under another token."""
+    """A worker's hold on one task. `token` fences it: no write is accepted under another token.
+
+    `checkpoint` is what an earlier attempt left, taken after `checkpoint_step` steps.
+    """
 
     job_id: str
     task: Task
@@ -128,6 +162,8 @@ class Claim(Frozen):
     token: str
     worker: str
     inputs: dict[str, ArtifactRef]
+    checkpoint: ArtifactRef | None = None
+    checkpoint_step: int = 0
 
 
 class Completion(Frozen):
@@ -137,9 +173,14 @@ class Completion(Frozen):
 
 
 class Standing(StrEnum):
-    """The store's answer to a worker's write. Anything but OWNED means: stop, nothing you do counts any more."""
+    """The store's answer to a worker's write.
+
+    After LOST or CANCELLED nothing that the worker does counts any more. PREEMPTED is still owned, but somebody more urgent
+    waits: leave a checkpoint and release the task at the next step.
+    """
 
     OWNED = "owned"
+    PREEMPTED = "preempted"
     LOST = "lost"
     CANCELLED = "cancelled"
 
@@ -155,6 +196,21 @@ class Event(Frozen):
     type: str
     at: float
     data: dict[str, Any] = {}
+
+
+class Signal(Frozen):
+    """Word to the workers: the job is cancelled (`task_id` None), or one task is to be handed back."""
+
+    kind: Literal["cancel", "preempt"]
+    job_id: str
+    task_id: str | None = None
+
+
+class ServiceRate(Frozen):
+    """`completed` tasks of a pool so far, and the `seconds` that one occupies a worker: a moving average."""
+
+    completed: int
+    seconds: float
 
 
 class PoolStatus(Frozen):

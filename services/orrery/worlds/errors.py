@@ -70,6 +70,24 @@ class UploadTooLarge(OrreryError):
     grpc_code = "RESOURCE_EXHAUSTED"
 
 
+class QueueFull(OrreryError):
+    """As much waits as may wait. `retry_after` is in how many seconds there should be room, as the work goes now."""
+
+    code = "queue_full"
+    http_status = 429
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, *, retry_after: float = 1.0, **fields: Any):
+        super().__init__(message, **fields)
+        self.retry_after = retry_after
+
+
+class IdempotencyConflict(InvalidRequest):
+    """The idempotency key was used for another body, or for a job that is no more."""
+
+    code = "idempotency_conflict"
+
+
 class UnknownModel(OrreryError):
     code = "unknown_model"
     http_status = 404
@@ -122,6 +140,12 @@ class StageFailed(OrreryError):
     """The stage ran and failed."""
 
     code = "stage_failed"
+
+
+class CheckpointRefused(StageFailed):
+    """What a stage was to go on from is not a checkpoint of the same work."""
+
+    code = "checkpoint_refused"
 
 
 class ComponentUnusable(OrreryError):
