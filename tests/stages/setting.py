@@ -40,18 +40,32 @@ class Stages(Mapping[str, Stage]):
 
 @dataclass
 class PlainCall:
-    """Records what a stage reports and whom it calls. `steps_allowed` is the number of steps after which it is cancelled."""
+    """Records what a stage reports and whom it calls.
+
+    `steps_allowed` is the number of steps after which it is cancelled, `yields_after` that after which it is asked to yield.
+    """
 
     stages: Mapping[str, Stage]
     steps_allowed: int | None = None
-    reports: list[dict[str, int]] = field(default_factory=list)
+    yields_after: int | None = None
+    reports: list[dict[str, Any]] = field(default_factory=list)
     inferred: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    looks: int = 0
+
+    @property
+    def checkpoints(self) -> dict[int, np.ndarray]:
+        """Those handed out, by the step after which they were."""
+        return {report["step"]: report["checkpoint"] for report in self.reports if "checkpoint" in report}
 
     def check_cancelled(self) -> None:
         if self.steps_allowed is not None and len(self.reports) >= self.steps_allowed:
             raise Cancelled
 
-    def report(self, **progress: int) -> None:
+    def wants_yield(self) -> bool:
+        self.looks += 1
+        return self.yields_after is not None and self.looks > self.yields_after
+
+    def report(self, **progress: Any) -> None:
         self.reports.append(progress)
 
     def infer(self, stage: str, values: Mapping[str, Any]) -> Mapping[str, Any]:

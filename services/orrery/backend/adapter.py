@@ -6,14 +6,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from orrery.backend.control import ControlByte
 from orrery.backend.settings import settings_from
 from orrery.stages.stage import Cancelled, Stage, Values, stage_class
-from orrery.worlds.contracts import CONTRACTS, STAGE_SECONDS, StageContract
+from orrery.worlds.contracts import CONTRACTS, CONTROL, STAGE_SECONDS, StageContract
+from orrery.worlds.control import YIELD
 from orrery.worlds.errors import InvalidRequest, OrreryError, StageFailed
 from orrery.worlds.tensors import to_array, to_value
 from orrery.worlds.wire import decode_error, encode_error
@@ -41,14 +44,14 @@ class StageModel:
         if self.contract.decoupled:
             for request in requests:
                 sender = request.get_response_sender()
-                sender.send(self._respond(request, StreamedCall(self.contract, request, sender)), flags=FINAL)
+                sender.send(self._respond(request, partial(StreamedCall, self.contract, request, sender)), flags=FINAL)
             return None
-        return [self._respond(request, TritonCall(request)) for request in requests]
+        return [self._respond(request, partial(TritonCall, request)) for request in requests]
 
-    def _respond(self, request: Any, call: TritonCall) -> Any:
+    def _respond(self, request: Any, make_call: Callable[[], TritonCall]) -> Any:
         started = time.perf_counter()
         try:
-            outputs = dict(self.stage.run(read_inputs(self.contract, request), call))
+            outputs = dict(self.stage.run(read_inputs(self.contract, request), make_call()))
         except Cancelled:
             return failure("the request was cancelled", pb_utils.TritonError.CANCELLED)
         except OrreryError as error:
@@ -71,7 +74,10 @@ class TritonCall:
         if self._request.is_cancelled():
             raise Cancelled
 
-    def report(self, **_progress: int) -> None:
+    def wants_yield(self) -> bool:
+        return False
+
+    def report(self, **_progress: Any) -> None:
         raise TypeError("a stage without progress in its contract cannot report any")
 
     def infer(self, stage: str, values: Values) -> Values:
@@ -103,8 +109,14 @@ class StreamedCall(TritonCall):
         self._sender = sender
         stream = pb_utils.get_input_tensor_by_name(request, "stream")
         self._streaming = stream is None or bool(stream.as_numpy()[0])
+        control = pb_utils.get_input_tensor_by_name(request, CONTROL.name)
+        self._control = None if control is None else ControlByte(to_value(CONTROL, control.as_numpy()))
 
-    def report(self, **progress: int) -> None:
+    def wants_yield(self) -> bool:
+        """Never of a caller that reads no stream: the checkpoint would not reach it."""
+        return self._streaming and self._control is not None and self._control.read() == YIELD
+
+    def report(self, **progress: Any) -> None:
         if self._streaming:
             self._sender.send(pb_utils.InferenceResponse(pb_tensors(self._contract.progress, progress)))
 
@@ -115,7 +127,7 @@ def read_inputs(contract: StageContract, request: Any) -> Values:
 
 
 def _given(contract: StageContract, request: Any) -> Iterator[tuple[Any, Any]]:
-    for tensor in contract.inputs + contract.parameters:
+    for tensor in contract.inputs + contract.parameters + contract.steering:
         found = pb_utils.get_input_tensor_by_name(request, tensor.name)
         if found is not None:
             yield tensor, found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,12 +13,13 @@ from orrery.engines.bls import BlsEngine
 from orrery.engines.eager import EagerEngine
 from orrery.engines.engine import Engine
 from orrery.stages.arrays import to_tensor
+from orrery.stages.checkpoints import Cadence, identity, pack, unpack
 from orrery.stages.loading import ComponentCache, configure_torch
 from orrery.stages.prediction import X0Predictor
-from orrery.stages.samplers import make_sampler
-from orrery.stages.stage import Call, EngineHost, StageSettings, Values
+from orrery.stages.samplers import Sampler, SamplerState, make_sampler
+from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, StageSettings, Values
 from orrery.worlds.catalog.models import Compression
-from orrery.worlds.components import ComponentKind
+from orrery.worlds.components import ComponentKind, read_manifest
 from orrery.worlds.contracts import DENOISER, StageContract
 from orrery.worlds.errors import InvalidField
 
@@ -24,8 +27,10 @@ from orrery.worlds.errors import InvalidField
 class Denoiser:
     contract: ClassVar[StageContract] = DENOISER
 
-    def __init__(self, settings: StageSettings):
+    def __init__(self, settings: StageSettings, clock: Callable[[], float] = time.monotonic):
         configure_torch(settings.threads)
+        self._models_dir = settings.models_dir
+        self._clock = clock
         self._device = torch.device(settings.device)
         self._engines: ComponentCache[EagerEngine] | None = None
         if settings.transformer is EngineHost.IN_PROCESS:
@@ -33,14 +38,42 @@ class Denoiser:
 
     @torch.inference_mode()
     def run(self, values: Values, call: Call) -> Values:
-        """See the contract. Reports each finished step; can be cancelled before each evaluation of the transformer."""
+        """See the contract. Reports each finished step; can be cancelled before each evaluation of the transformer.
+
+        The caller may ask it to yield before the first step, when there is nothing new to keep, and after each step but the
+        last, with the report of which the checkpoint goes out.
+        """
         sampler = make_sampler(values["sampler"], values["num_inference_steps"])
         predict_x0 = self._predictor(values, call)
-        state = sampler.start(self._noise(values))
-        while state.step < sampler.num_steps:
+        state = self._first_state(values, sampler)
+        cadence = self._cadence(values, state.step)
+        yielding = call.wants_yield()
+        while state.step < sampler.num_steps and not yielding:
             state = sampler.advance(state, predict_x0)
-            call.report(step=state.step, num_steps=sampler.num_steps)
+            yielding = call.wants_yield()
+            wanted = state.step < sampler.num_steps and (yielding or cadence.due(state.step))
+            checkpoint = {"checkpoint": self._checkpoint(state, values)} if wanted else {}
+            call.report(step=state.step, num_steps=sampler.num_steps, **checkpoint)
+            if wanted:
+                cadence.taken(state.step)
+        if state.step < sampler.num_steps:
+            return YIELDED_VALUES
         return {"latents": state.latents[0].float().cpu().numpy()}
+
+    def _first_state(self, values: Values, sampler: Sampler) -> SamplerState:
+        if "resume_from" in values:
+            return unpack(values["resume_from"], self._identity(values), self._device)
+        return sampler.start(self._noise(values))
+
+    def _checkpoint(self, state: SamplerState, values: Values) -> Any:
+        return pack(state, self._identity(values))
+
+    def _identity(self, values: Values) -> bytes:
+        return identity(self.contract, values, read_manifest(self._models_dir / values["component"]).fingerprint)
+
+    def _cadence(self, values: Values, step: int) -> Cadence:
+        steps, seconds = values.get("checkpoint_every_steps", 0), values.get("checkpoint_every_seconds", 0.0)
+        return Cadence(step=step, steps=steps, seconds=seconds, clock=self._clock)
 
     def _noise(self, values: Values) -> torch.Tensor:
         shape = (1, Compression().channels, *(int(length) for length in values["latent_shape"]))

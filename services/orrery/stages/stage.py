@@ -9,7 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar, Protocol
 
-from orrery.worlds.contracts import CONTRACTS, StageContract
+from orrery.worlds.contracts import CONTRACTS, YIELDED, StageContract
 
 Values = Mapping[str, Any]
 """Tensors as NumPy arrays; scalars (dims [1]) as str, bool, int or float; absent optional values are absent keys."""
@@ -44,7 +44,11 @@ class Call(Protocol):
         """Raises `Cancelled` if the request was cancelled."""
         ...
 
-    def report(self, **progress: int) -> None:
+    def wants_yield(self) -> bool:
+        """Whether the caller would rather have a checkpoint now than the answer later."""
+        ...
+
+    def report(self, **progress: Any) -> None:
         """Streams values of the contract's `progress`."""
         ...
 
@@ -59,8 +63,14 @@ class Stage(Protocol):
     def __init__(self, settings: StageSettings) -> None: ...
 
     def run(self, values: Values, call: Call) -> Values:
-        """Raises an `OrreryError` for what the client must know, `Cancelled` when stopped."""
+        """The contract's outputs, or `YIELDED_VALUES` if the caller wanted that and has the checkpoint.
+
+        Raises an `OrreryError` for what the client must know, `Cancelled` when stopped.
+        """
         ...
+
+
+YIELDED_VALUES: Values = {YIELDED.name: True}
 
 
 STAGES: dict[str, str] = {

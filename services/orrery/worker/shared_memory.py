@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from orrery.worlds.control import PREFIX
+from orrery.worlds.control import SHARED_MEMORY as FOLDER
 from orrery.worlds.errors import StageFailed
 from orrery.worlds.tensors import Array
 
-FOLDER = Path("/dev/shm")  # noqa: S108 - where the kernel puts POSIX shared memory
-PREFIX = "orrery-"
 _ALIGNMENT = 64
 
 

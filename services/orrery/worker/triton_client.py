@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from tritonclient.grpc import aio
 from tritonclient.utils import InferenceServerException
 
 from orrery.worker.shared_memory import SharedRegion, aligned
-from orrery.worker.stage_client import OnProgress, StageResult, Values
-from orrery.worlds.contracts import STAGE_SECONDS, DType, StageContract, Tensor
+from orrery.worker.stage_client import Control, OnProgress, StageResult, Values
+from orrery.worlds.contracts import CONTROL, STAGE_SECONDS, YIELDED, DType, StageContract, Tensor
 from orrery.worlds.errors import OrreryError, StageUnavailable
 from orrery.worlds.tensors import NUMPY_TYPES, Array, named, to_array, to_value
 from orrery.worlds.wire import MARK, decode_error
@@ -49,11 +49,15 @@ class TritonStages:
             return False
 
     @asynccontextmanager
-    async def run(self, contract: StageContract, values: Values, on_progress: OnProgress) -> AsyncIterator[StageResult]:
+    async def run(
+        self, contract: StageContract, values: Values, on_progress: OnProgress, control: Control | None = None
+    ) -> AsyncIterator[StageResult]:
         idle = self._idle[contract.name]
         slot = idle.pop() if idle else self._new_slot()
         try:
-            yield await self._infer(slot, contract, values, on_progress)
+            with slot.steered(control or Control()):
+                result = await self._infer(slot, contract, values, on_progress)
+            yield result
         except InferenceServerException as error:
             raise _typed(error) from error
         finally:
@@ -94,7 +98,7 @@ class TritonStages:
                     final = result
                     answered.set()
                     continue
-                await on_progress({t.name: int(result.as_numpy(t.name)[0]) for t in contract.progress})
+                await on_progress(_progress(contract, result))
         except BaseException:
             responses.cancel()
             raise
@@ -111,10 +115,17 @@ class _Slot:
         self._number = number
         self._size = size
         self._regions: dict[str, SharedRegion] = {}
+        self._control = SharedRegion(f"{number}-control", 1)
+
+    def steered(self, control: Control) -> AbstractContextManager[None]:
+        """Meanwhile the stage sees what `control` is told."""
+        return control.through(self._control.view(np.dtype(np.uint8), (1,)))
 
     async def inputs(self, contract: StageContract, values: Values) -> list[Any]:
         """Triton inputs of every value given; arrays are copied into shared memory."""
         tensors = named(contract.triton_inputs)
+        if CONTROL in contract.steering:
+            values = {**values, CONTROL.name: self._control.name}
         arrays = {name: to_array(tensors[name], value) for name, value in values.items()}
         region = await self._region("in")
         offsets = dict(zip(arrays, _offsets(arrays.values()), strict=True))
@@ -124,25 +135,29 @@ class _Slot:
         requested = []
         for index, tensor in enumerate(contract.triton_outputs):
             output = triton.InferRequestedOutput(tensor.name)
-            if by_shared_memory(tensor):
+            # Progress comes inline: the next response may be on its way before a region is read.
+            if by_shared_memory(tensor) and tensor not in contract.progress:
                 region = await self._region(f"out{index}")
                 output.set_shared_memory(region.name, region.size)
             requested.append(output)
         return requested
 
     def read(self, contract: StageContract, result: triton.InferResult) -> StageResult:
-        found = {tensor.name: self._value(index, tensor, result) for index, tensor in enumerate(contract.triton_outputs)}
-        outputs = {tensor.name: found[tensor.name] for tensor in contract.outputs}
-        return StageResult(outputs=outputs, stage_seconds=found[STAGE_SECONDS.name])
+        given = [(i, t) for i, t in enumerate(contract.triton_outputs) if result.get_output(t.name) is not None]
+        found = {tensor.name: self._value(index, tensor, result) for index, tensor in given}
+        return StageResult(
+            outputs={tensor.name: found[tensor.name] for tensor in contract.outputs if tensor.name in found},
+            stage_seconds=found[STAGE_SECONDS.name],
+            yielded=found.get(YIELDED.name, False),
+        )
 
     def close(self) -> None:
-        for region in self._regions.values():
+        for region in (self._control, *self._regions.values()):
             region.close()
 
     def _value(self, index: int, tensor: Tensor, result: triton.InferResult) -> Any:
         if not by_shared_memory(tensor):
-            array = result.as_numpy(tensor.name)
-            return None if array is None else to_value(tensor, array)
+            return to_value(tensor, result.as_numpy(tensor.name))
         shape = tuple(result.get_output(tensor.name).shape)
         return self._regions[f"out{index}"].view(np.dtype(NUMPY_TYPES[tensor.dtype]), shape)
 
@@ -177,6 +192,11 @@ async def _once(request: Mapping[str, Any], *, until: asyncio.Event) -> AsyncIte
     """One request. The stream stays open until it is answered: its end, come sooner, would be taken for the client's."""
     yield request
     await until.wait()
+
+
+def _progress(contract: StageContract, result: triton.InferResult) -> dict[str, Any]:
+    given = [tensor for tensor in contract.progress if result.get_output(tensor.name) is not None]
+    return {tensor.name: to_value(tensor, result.as_numpy(tensor.name)) for tensor in given}
 
 
 def _is_final(result: triton.InferResult) -> bool:

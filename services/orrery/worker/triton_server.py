@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orrery.worker.lifeline import die_with_parent
-from orrery.worker.shared_memory import FOLDER, PREFIX
 from orrery.worker.triton_files import TritonFiles
+from orrery.worlds.control import PREFIX
+from orrery.worlds.control import SHARED_MEMORY as FOLDER
 
 log = logging.getLogger("orrery.triton")
 

@@ -37,7 +37,8 @@ class StageContract:
     """`version` is part of every memo key: raise it when the same inputs would give other outputs.
 
     `inputs` and `outputs` are artifacts; `parameters` are scalars of the task; `progress` is what a decoupled stage streams
-    before its last response.
+    before its last response. `steering` is what a caller may add about how the work is done: it never changes the outputs and
+    is no part of any memo key.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StageContract:
     parameters: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     progress: tuple[Tensor, ...] = ()
+    steering: tuple[Tensor, ...] = ()
 
     @property
     def decoupled(self) -> bool:
@@ -56,18 +58,33 @@ class StageContract:
         return any(p.name == "component" for p in self.parameters)
 
     @property
+    def resumable(self) -> bool:
+        """Whether the stage hands out checkpoints, goes on from one, and yields when asked to."""
+        return CHECKPOINT in self.progress
+
+    @property
     def triton_inputs(self) -> tuple[Tensor, ...]:
         """Everything a request may carry; `stream` false asks a decoupled stage for its last response alone."""
         stream = (scalar("stream", DType.BOOL, optional=True),) if self.decoupled else ()
-        return self.inputs + self.parameters + stream
+        return self.inputs + self.parameters + self.steering + stream
 
     @property
     def triton_outputs(self) -> tuple[Tensor, ...]:
         """Everything a response may carry; `stage_seconds` is the time spent inside the stage's own code."""
-        return self.outputs + self.progress + (STAGE_SECONDS,)
+        return self.outputs + self.progress + ((YIELDED,) if self.resumable else ()) + (STAGE_SECONDS,)
 
 
 STAGE_SECONDS = scalar("stage_seconds", DType.FP64)
+CHECKPOINT = Tensor("checkpoint", DType.UINT8, (-1,), optional=True)  # comes with some progress; opaque but to its stage
+YIELDED = scalar("yielded", DType.BOOL, optional=True)  # true in a last response that has no outputs, as the caller wished
+CONTROL = scalar("control", DType.STRING, optional=True)  # name of the caller's shared memory, see `worlds.control`
+RESUMING = (
+    Tensor("resume_from", DType.UINT8, (-1,), optional=True),  # a `checkpoint` of a request with the same inputs
+    CONTROL,
+    # A checkpoint comes whenever either has gone by since the last one; 0 or absent: never for this reason.
+    scalar("checkpoint_every_steps", DType.INT32, optional=True),
+    scalar("checkpoint_every_seconds", DType.FP64, optional=True),
+)
 COMPONENT = scalar("component", DType.STRING)
 FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
 LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
@@ -117,7 +134,8 @@ DENOISER = StageContract(
         scalar("rope_fps", DType.FP64, optional=True),
     ),
     outputs=(LATENTS,),
-    progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32)),
+    progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32), CHECKPOINT),
+    steering=RESUMING,
 )
 TRANSFORMER = StageContract(
     name="transformer",
