@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from orrery.jobs.keys import GROUP, pool_stream
+from orrery.jobs.keys import ROOT
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Claim, Completion, Submission
 from orrery.jobs.redis import RedisJobs
@@ -86,12 +86,8 @@ class Setting:
         return claim
 
 
-async def expire_leases(client: Redis, pools: tuple[str, ...] = POOLS) -> None:
-    """Makes every held entry look as if its owner had been silent for longer than a lease."""
-    for pool in pools:
-        stream = pool_stream(pool)
-        if not await client.exists(stream):
-            continue
-        for held in await client.xpending_range(stream, GROUP, "-", "+", 1000):
-            idle = max(int(LEASE * 1000) + 1, held["time_since_delivered"])
-            await client.xclaim(stream, GROUP, held["consumer"], 0, [held["message_id"]], idle=idle, justid=True)
+async def expire_leases(client: Redis) -> None:
+    """Lets the lease of every held task end in the past, in their order."""
+    for held in await client.keys(f"{ROOT}:held:*"):
+        for order, member in enumerate(await client.zrange(held, 0, -1)):
+            await client.zadd(held, {member: order})

@@ -6,10 +6,14 @@ import asyncio
 from contextlib import aclosing
 
 from jobs.setting import Setting, completion, diamond, submission
-from orrery.jobs.records import Event
+from orrery.jobs.records import Event, Signal
 from orrery.worlds.errors import StageFailed
 
 BROKEN = StageFailed("the stage broke").to_dict()
+
+
+def cancelled(job_id: str) -> Signal:
+    return Signal(kind="cancel", job_id=job_id)
 
 
 async def whole(setting: Setting, job_id: str, after: str = "0") -> list[Event]:
@@ -120,11 +124,11 @@ async def test_cancellations_come_as_they_happen(setting: Setting) -> None:
     for job_id in ("before", "queued", "running", "deleted", "done"):
         await setting.jobs.submit(submission(job_id))
     await setting.jobs.cancel("before")
-    async with aclosing(setting.jobs.cancellations()) as cancellations:
-        told = asyncio.create_task(anext(cancellations))
+    async with aclosing(setting.jobs.signals()) as signals:
+        told = asyncio.create_task(anext(signals))
         await asyncio.sleep(0.05)
         await setting.jobs.cancel("queued")
-        assert await asyncio.wait_for(told, 2) == "queued"
+        assert await asyncio.wait_for(told, 2) == cancelled("queued")
         await setting.claim()
         await setting.jobs.cancel("running")
         await setting.jobs.delete("deleted")
@@ -132,15 +136,17 @@ async def test_cancellations_come_as_they_happen(setting: Setting) -> None:
         await setting.jobs.cancel("done")
         await setting.jobs.submit(submission("last"))
         await setting.jobs.cancel("last")
-        assert [await anext(cancellations) for _ in range(3)] == ["running", "deleted", "last"]
+        assert [await anext(signals) for _ in range(3)] == [
+            cancelled("running"), cancelled("deleted"), cancelled("last"),
+        ]  # fmt: skip
 
 
 async def test_workers_beside_a_failure_are_told_to_stop(setting: Setting) -> None:
     await setting.jobs.submit(submission(plan=diamond()))
     await setting.finish()
     left, _right = await setting.claim("denoise/small"), await setting.claim("denoise/small", "bob")
-    async with aclosing(setting.jobs.cancellations()) as cancellations:
-        told = asyncio.create_task(anext(cancellations))
+    async with aclosing(setting.jobs.signals()) as signals:
+        told = asyncio.create_task(anext(signals))
         await asyncio.sleep(0.05)
         await setting.jobs.fail(left, BROKEN, retry=False)
-        assert await asyncio.wait_for(told, 2) == "job"
+        assert await asyncio.wait_for(told, 2) == cancelled("job")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from orrery.jobs.records import Claim
-from orrery.worlds.errors import AttemptsExhausted, JobNotFound, StageFailed
+from orrery.jobs.rules import UNMEASURED
+from orrery.worlds.errors import AttemptsExhausted, IdempotencyConflict, JobNotFound, QueueFull, StageFailed
+
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 
 
 def progress_data(claim: Claim, step: int, num_steps: int) -> dict[str, Any]:
@@ -24,3 +27,14 @@ def missing_output(claim: Claim, name: str) -> StageFailed:
 
 def no_such_job(job_id: str | None) -> JobNotFound:
     return JobNotFound(f"there is no job {job_id}")
+
+
+def queue_full(pool: str, excess: int, seconds: float | None, workers: int) -> QueueFull:
+    """`excess` tasks of `pool` must start before there is room; each takes `seconds`, and `workers` do them."""
+    pace = (UNMEASURED if seconds is None else seconds) / max(workers, 1)
+    wait = min(max(excess * pace, SHORTEST_WAIT), LONGEST_WAIT)
+    return QueueFull(f"{pool}: {excess} tasks more than may wait", retry_after=wait)
+
+
+def conflict(job_id: str) -> IdempotencyConflict:
+    return IdempotencyConflict(f"the idempotency key stands for job {job_id}, which had another body or was deleted")

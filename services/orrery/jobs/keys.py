@@ -5,16 +5,12 @@ from __future__ import annotations
 ROOT = "{orrery}"
 """Begins every key. Redis Cluster hashes only what stands in braces, so all keys share one slot."""
 
-GROUP = "workers"
-NOBODY = "-"
-"""The consumer that stands in the group for no worker."""
-
 EVENTS = f"{ROOT}:events"
-CANCELLATIONS = f"{ROOT}:cancellations"
+SIGNALS = f"{ROOT}:signals"
 
 
-def pool_stream(pool: str) -> str:
-    return f"{ROOT}:pool:{pool}"
+def bell(pool: str) -> str:
+    return f"{ROOT}:bell:{pool}"
 
 
 def job(job_id: str) -> str:

@@ -2,135 +2,142 @@
 
 from __future__ import annotations
 
-import math
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 from orrery.jobs import graph
-from orrery.jobs.answers import exhausted, missing_output, no_such_job, progress_data
-from orrery.jobs.records import (
-    Claim,
-    Completion,
-    Event,
-    Job,
-    JobPage,
-    JobState,
-    Standing,
-    Submission,
-    TaskRecord,
-    TaskState,
-)
+from orrery.jobs.admission import NOT_STARTED, Keys, Room
+from orrery.jobs.answers import exhausted, missing_output, progress_data, queue_full
+from orrery.jobs.pool import Pool
+from orrery.jobs.records import Claim, Completion, Job, JobState, Priority, Signal, Standing, Submission, TaskRecord, TaskState
+from orrery.jobs.roster import Roster
 from orrery.jobs.rows import JobRow, TaskRow
-
-EVENTS_KEPT = 50_000
-
-
-def number_of(event_id: str) -> int:
-    return int(event_id.split("-")[0])
+from orrery.jobs.rules import Rules
+from orrery.jobs.shelf import Shelf, is_dead
+from orrery.worlds.plan import ArtifactRef
 
 
 class Ledger:
-    """All jobs, pools, events and workers of one store."""
+    """All jobs, pools and workers of one store."""
 
-    def __init__(self, *, lease: float, max_attempts: int, clock: Callable[[], float]):
-        self._lease = lease
-        self._max_attempts = max_attempts
+    def __init__(self, rules: Rules, clock: Callable[[], float]):
+        self._rules = rules
         self._clock = clock
-        self._jobs: dict[str, JobRow] = {}
-        self.pools: dict[str, list[TaskRow]] = {}
-        """Queued and running tasks, of every pool that ever had one."""
-        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._room = Room(rules)
+        self._keys = Keys(rules, clock)
         self._tickets = 0
-        self.changes = 0
-        """Number of events so far."""
-        self.cancelled: list[str] = []
+        self.shelf = Shelf(clock)
+        self.roster = Roster(clock)
+        self.pools: defaultdict[str, Pool] = defaultdict(Pool)
+        """Of every pool that ever had work."""
+        self.signals: list[Signal] = []
 
     def submit(self, submission: Submission) -> Job:
-        if submission.job_id not in self._jobs:
-            job = self._enter(submission)
-            self._emit(job, "job.queued")
-            for row in job.tasks.values():
-                self._enqueue_if_ready(row)
-        return self.get(submission.job_id)
+        known = submission.job_id if submission.job_id in self.shelf.jobs else None
+        known = known or self._keys.job_of(submission, self.shelf.jobs)
+        return self.shelf.row(known).record() if known else self._enter(submission)
 
-    def _enter(self, submission: Submission) -> JobRow:
-        fields = submission.model_dump(include={"model", "workflow", "request", "notes"})
+    def _enter(self, submission: Submission) -> Job:
+        self._check_room(submission)
+        self._keys.remember(submission)
+        fields = submission.model_dump(include={"model", "workflow", "request", "notes", "tenant", "priority"})
         head = Job(id=submission.job_id, state=JobState.QUEUED, created_at=self._clock(), tasks=(), **fields)
-        job = self._jobs[head.id] = JobRow(head, submission.plan)
+        retention = self._rules.retention if submission.retention is None else submission.retention
+        job = self.shelf.jobs[head.id] = JobRow(head, submission.plan, retention)
         for task in submission.plan.tasks:
             record = TaskRecord(id=task.id, stage=task.stage, pool=task.pool, state=TaskState.WAITING)
-            job.tasks[task.id] = TaskRow(job, task, record, set(task.needs))
-        return job
+            row = job.tasks[task.id] = TaskRow(job, task, record, set(task.needs))
+            self._room.count(row, 1)
+        self.shelf.emit(job, "job.queued")
+        self._enqueue_ready(job)
+        return job.record()
 
-    def get(self, job_id: str) -> Job:
-        return self._row(job_id).record()
-
-    def _row(self, job_id: str) -> JobRow:
-        if job_id not in self._jobs:
-            raise no_such_job(job_id)
-        return self._jobs[job_id]
-
-    def page(self, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        ids = list(self._jobs) if order == "asc" else list(reversed(self._jobs))
-        if after is not None:
-            ids = ids[ids.index(self._row(after).head.id) + 1 :]
-        return JobPage(jobs=tuple(self.get(job_id) for job_id in ids[:limit]), has_more=len(ids) > limit)
+    def _check_room(self, submission: Submission) -> None:
+        pool, excess = self._room.excess(submission)
+        if excess > 0:
+            pace = self.pools[pool].pace if pool in self.pools else None
+            raise queue_full(pool, excess, pace, len(self.roster.serving(pool)))
 
     def cancel(self, job_id: str) -> Job:
-        job = self._row(job_id)
+        job = self.shelf.row(job_id)
         if not job.head.state.ended:
-            self._end(job, JobState.CANCELLED)
+            self._end_for_good(job, JobState.CANCELLED)
         return job.record()
 
     def delete(self, job_id: str) -> Job:
         last = self.cancel(job_id)
-        del self._jobs[job_id]
+        del self.shelf.jobs[job_id]
         return last
 
-    def later(self, job_id: str | None, number: int) -> Sequence[Event]:
-        """Events, of one job or of all, after the one of that number."""
-        if job_id is None:
-            return [event for event in self._events if number_of(event.id) > number]
-        job = self._jobs.get(job_id)
-        return [event for event in job.events if number_of(event.id) > number] if job else []
+    def position(self, job_id: str) -> int | None:
+        rows = self.shelf.row(job_id).tasks.values()
+        row = next((row for row in rows if row.record.state is TaskState.QUEUED), None)
+        if row is None:
+            return None
+        pool = self.pools[row.task.pool]
+        return pool.line.ahead(row) + sum(held.lapses <= self._clock() for held in pool.held)
 
-    def is_over(self, job_id: str) -> bool:
-        """Whether no event of the job can follow."""
-        return job_id not in self._jobs or self._jobs[job_id].head.state.ended
+    def requeue(self, job_id: str) -> Job:
+        job = self.shelf.row(job_id)
+        if is_dead(job):
+            # The one way back from an end, and so beside the tables of moves.
+            update = {"state": JobState.QUEUED, "error": None, "started_at": None, "finished_at": None, "expires_at": None}
+            job.head = job.head.model_copy(update=update)
+            for row in job.tasks.values():
+                if row.record.state is not TaskState.DONE:
+                    row.note(state=TaskState.WAITING, attempt=0, worker=None, started_at=None, finished_at=None)
+                    row.token = None
+                    self._room.count(row, 1)
+            self.shelf.emit(job, "job.queued", {"requeued": True})
+            self._enqueue_ready(job)
+        return job.record()
 
     def claim(self, pool: str, worker: str) -> Claim | None:
-        while row := self._due(pool):
-            if row.record.state is TaskState.QUEUED or row.record.attempt < self._max_attempts:
-                return self._run(row, worker)
-            self._fail(row, exhausted(pool, self._max_attempts))
-        return None
+        if pool not in self.pools:
+            return None
+        row = self._lapsed(self.pools[pool]) or self.pools[pool].line.next()
+        return self._run(row, worker) if row else None
 
-    def _due(self, pool: str) -> TaskRow | None:
-        """The task to be handed out next: first those whose lease ran out."""
-        now = self._clock()
-        rows = [row for row in self.pools.get(pool, []) if row.record.state is TaskState.QUEUED or row.lapses <= now]
-        return min(rows, key=lambda row: (row.lapses > now, row.ticket), default=None)
+    def _lapsed(self, pool: Pool) -> TaskRow | None:
+        while row := pool.lapsed(self._clock()):
+            row.note(leases_lost=row.record.leases_lost + 1)
+            if row.record.attempt < self._rules.max_attempts:
+                return row
+            self._end_task(row, TaskState.FAILED)
+            self._end(row.job, JobState.FAILED, exhausted(row.task.pool, self._rules.max_attempts))
+        return None
 
     def patience(self, pool: str) -> float:
         """Seconds until a lease of the pool may run out."""
-        return min((row.lapses for row in self.pools.get(pool, [])), default=math.inf) - self._clock()
+        held = self.pools[pool].held if pool in self.pools else []
+        return min((row.lapses for row in held), default=float("inf")) - self._clock()
 
     def _run(self, row: TaskRow, worker: str) -> Claim:
         now, attempt = self._clock(), row.record.attempt + 1
-        row.move(TaskState.RUNNING, attempt=attempt, worker=worker, started_at=now)
-        row.token, row.lapses = secrets.token_hex(16), now + self._lease
+        queued = row.record.state is TaskState.QUEUED
+        self._move(row, TaskState.RUNNING, in_line=not queued, attempt=attempt, worker=worker, started_at=now)
+        row.token, row.lapses, row.at = secrets.token_hex(16), now + self._rules.lease, row.record.checkpoint_step or 0
+        self.pools[row.task.pool].held.append(row)
         job = row.job
         if job.head.state is JobState.QUEUED:
             job.move(JobState.IN_PROGRESS, started_at=now)
-            self._emit(job, "job.in_progress")
-        inputs = graph.resolve(row.task.inputs, job.outputs)
-        return Claim(job_id=job.head.id, task=row.task, attempt=attempt, token=row.token, worker=worker, inputs=inputs)
+            self.shelf.emit(job, "job.in_progress")
+        return Claim(
+            job_id=job.head.id,
+            task=row.task,
+            attempt=attempt,
+            token=row.token,
+            worker=worker,
+            inputs=graph.resolve(row.task.inputs, job.outputs),
+            checkpoint=row.checkpoint,
+            checkpoint_step=row.at,
+        )
 
     def _standing(self, claim: Claim) -> tuple[Standing, TaskRow | None]:
         """What the claim is still worth; the row for its owner only. A deleted job was cancelled first."""
-        job = self._jobs.get(claim.job_id)
+        job = self.shelf.jobs.get(claim.job_id)
         row = job.tasks.get(claim.task.id) if job else None
         if row is None:
             return Standing.CANCELLED, None
@@ -138,89 +145,130 @@ class Ledger:
             return Standing.LOST, None
         if row.record.state is TaskState.CANCELLED:
             return Standing.CANCELLED, None
-        held = row.record.state is TaskState.RUNNING and row.record.worker == claim.worker
-        return (Standing.OWNED, row) if held else (Standing.LOST, None)
+        if row.record.state is not TaskState.RUNNING or row.record.worker != claim.worker:
+            return Standing.LOST, None
+        return Standing.PREEMPTED if row in self.pools[row.task.pool].yielding else Standing.OWNED, row
 
     def renew(self, claim: Claim) -> Standing:
         standing, row = self._standing(claim)
         if row:
-            row.lapses = self._clock() + self._lease
+            row.lapses = self._clock() + self._rules.lease
         return standing
 
     def progress(self, claim: Claim, step: int, num_steps: int) -> Standing:
         standing, row = self._standing(claim)
         if row:
-            row.record = row.record.model_copy(update={"step": step, "num_steps": num_steps})
-            self._emit(row.job, "job.progress", progress_data(claim, step, num_steps))
+            row.note(step=step, num_steps=num_steps)
+            row.count_steps(step, reset=True)
+            self.shelf.emit(row.job, "job.progress", progress_data(claim, step, num_steps))
+        return standing
+
+    def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
+        standing, row = self._standing(claim)
+        if row:
+            row.checkpoint = ref
+            row.note(checkpoint_step=step)
+            row.count_steps(step, reset=False)
         return standing
 
     def complete(self, claim: Claim, completion: Completion) -> Standing:
         standing, row = self._standing(claim)
-        if row:
-            for name in graph.promised(row.job.plan)[row.task.id]:
-                if name not in completion.outputs:
-                    raise missing_output(claim, name)
-            self._end_task(row, TaskState.DONE, **dict(completion))
-            self._advance(row)
-        return standing
+        if row is None:
+            return standing
+        for name in graph.promised(row.job.plan)[row.task.id]:
+            if name not in completion.outputs:
+                raise missing_output(claim, name)
+        row.forget_checkpoint()
+        self._end_task(row, TaskState.DONE, **dict(completion))
+        seconds = self._clock() - (row.record.started_at or 0)
+        self.pools[row.task.pool].count(row, seconds, completion.stage_seconds)
+        self._advance(row)
+        return Standing.OWNED
 
     def _advance(self, done: TaskRow) -> None:
         rows = done.job.tasks.values()
-        for row in rows:
-            if done.task.id in row.needs:
-                row.needs.remove(done.task.id)
-                self._enqueue_if_ready(row)
+        followers = [row for row in rows if done.task.id in row.needs]
+        for row in followers:
+            row.needs.remove(done.task.id)
+            if not row.needs:
+                self._enqueue(row)
         if all(row.record.state is TaskState.DONE for row in rows):
-            self._end(done.job, JobState.COMPLETED)
+            self._end_for_good(done.job, JobState.COMPLETED)
 
     def fail(self, claim: Claim, error: dict[str, Any], *, retry: bool) -> Standing:
         standing, row = self._standing(claim)
-        if row and retry and row.record.attempt < self._max_attempts:
-            self.pools[row.task.pool].remove(row)
+        if row is None:
+            return standing
+        if retry and row.record.attempt < self._rules.max_attempts:
             self._enqueue(row)
-        elif row:
-            self._fail(row, error)
-        return standing
+        else:
+            self._end_task(row, TaskState.FAILED)
+            self._end_for_good(row.job, JobState.FAILED, error)
+        return Standing.OWNED
 
     def release(self, claim: Claim) -> Standing:
         standing, row = self._standing(claim)
-        if row:
-            changes = {"attempt": row.record.attempt - 1, "queued_at": self._clock()}
-            row.move(TaskState.QUEUED, worker=None, started_at=None, **changes)
-            row.token, row.lapses = None, -math.inf
-        return standing
+        if row is None:
+            return standing
+        if standing is Standing.PREEMPTED:
+            row.note(preemptions=row.record.preemptions + 1)
+            self.pools[row.task.pool].line.owed += 1
+        row.note(attempt=row.record.attempt - 1)
+        self._stand_in_line(row)
+        return Standing.OWNED
 
-    def _enqueue_if_ready(self, row: TaskRow) -> None:
-        if not row.needs:
-            self._enqueue(row)
+    def _enqueue_ready(self, job: JobRow) -> None:
+        for row in job.tasks.values():
+            if row.record.state is TaskState.WAITING and not row.needs:
+                self._enqueue(row)
 
     def _enqueue(self, row: TaskRow) -> None:
-        row.move(TaskState.QUEUED, worker=None, started_at=None, queued_at=self._clock())
         self._tickets += 1
-        row.token, row.ticket, row.lapses = None, self._tickets, math.inf
-        self.pools.setdefault(row.task.pool, []).append(row)
+        row.ticket = self._tickets
+        self._stand_in_line(row)
 
-    def _fail(self, row: TaskRow, error: dict[str, Any]) -> None:
-        self._end_task(row, TaskState.FAILED)
-        self._end(row.job, JobState.FAILED, error)
+    def _stand_in_line(self, row: TaskRow) -> None:
+        """By its old ticket a task is the first of its tenant again."""
+        self._move(row, TaskState.QUEUED, worker=None, started_at=None, queued_at=self._clock())
+        row.token = None
+        pool = self.pools[row.task.pool]
+        pool.line.put(row)
+        if row.priority is Priority.INTERACTIVE and (victim := pool.victim(self._idle(row))):
+            pool.yielding.append(victim)
+            self.signals.append(Signal(kind="preempt", job_id=victim.job.head.id, task_id=victim.task.id))
+
+    def _idle(self, row: TaskRow) -> int:
+        """How many of the workers that announced themselves for the pool hold nothing of the stage."""
+        held = [held for pool in self.pools.values() for held in pool.held if held.task.stage == row.task.stage]
+        busy = {row.record.worker for row in held}
+        return sum(worker not in busy for worker in self.roster.serving(row.task.pool))
+
+    def _move(self, row: TaskRow, state: TaskState, *, in_line: bool = True, **changes: Any) -> None:
+        """Takes a task out of the state it is in. `in_line` unless it was taken from the line already."""
+        old = row.record.state
+        row.move(state, **changes)
+        if old is TaskState.RUNNING:
+            self.pools[row.task.pool].let_go(row)
+        if old is TaskState.QUEUED and in_line:
+            self.pools[row.task.pool].line.drop(row)
+        self._room.count(row, (state in NOT_STARTED) - (old in NOT_STARTED))
 
     def _end_task(self, row: TaskRow, state: TaskState, **changes: Any) -> None:
-        if row in self.pools.get(row.task.pool, []):
-            self.pools[row.task.pool].remove(row)
-        row.move(state, finished_at=self._clock(), **changes)
+        self._move(row, state, finished_at=self._clock(), **changes)
+
+    def _end_for_good(self, job: JobRow, state: JobState, error: dict[str, Any] | None = None) -> None:
+        """What is left of a job that cannot be taken up again needs no checkpoints."""
+        for row in job.tasks.values():
+            row.forget_checkpoint()
+        self._end(job, state, error)
 
     def _end(self, job: JobRow, state: JobState, error: dict[str, Any] | None = None) -> None:
         left = [row for row in job.tasks.values() if not row.ended]
         interrupted = any(row.record.state is TaskState.RUNNING for row in left)
         for row in left:
             self._end_task(row, TaskState.CANCELLED)
-        job.move(state, finished_at=self._clock(), error=error)
+        now = self._clock()
+        job.move(state, finished_at=now, expires_at=now + job.retention, error=error)
         if interrupted or state is JobState.CANCELLED:
-            self.cancelled.append(job.head.id)
-        self._emit(job, f"job.{state}", {"error": error} if error else {})
-
-    def _emit(self, job: JobRow, kind: str, data: dict[str, Any] | None = None) -> None:
-        self.changes += 1
-        event = Event(id=f"{self.changes}-0", job_id=job.head.id, type=kind, at=self._clock(), data=data or {})
-        self._events.append(event)
-        job.events.append(event)
+            self.signals.append(Signal(kind="cancel", job_id=job.head.id))
+        self.shelf.emit(job, f"job.{state}", {"error": error} if error else {})

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, Unpack
 
-from orrery.jobs.ledger import Ledger, number_of
-from orrery.jobs.records import (
-    Claim,
-    Completion,
-    Event,
-    Job,
-    JobPage,
-    PoolStatus,
-    Standing,
-    Submission,
-    TaskState,
-)
-from orrery.jobs.roster import Roster
+from orrery.jobs.ledger import Ledger
+from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, PoolStatus, ServiceRate, Signal, Standing, Submission
+from orrery.jobs.rules import Rules, Terms
+from orrery.jobs.shelf import number_of
+from orrery.worlds.plan import ArtifactRef
 
 T = TypeVar("T")
 
 
 class MemoryJobs:
-    """Implements `JobStore`, `TaskQueue` and `Pools`. `clock` gives Unix seconds; leases and records go by it alone."""
+    """Implements `JobStore`, `TaskQueue` and `Pools`. `clock` gives Unix seconds; leases and records go by it alone.
 
-    def __init__(self, *, lease: float = 15.0, max_attempts: int = 3, clock: Callable[[], float] = time.time):
-        self._ledger = Ledger(lease=lease, max_attempts=max_attempts, clock=clock)
-        self._roster = Roster(clock)
+    For `terms` see `Rules`.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, **terms: Unpack[Terms]):
+        self._ledger = Ledger(Rules(**terms), clock)
+        self._shelf = self._ledger.shelf
         self._changed = asyncio.Condition()
 
     async def _write(self, change: Callable[[], T]) -> T:
@@ -44,10 +39,10 @@ class MemoryJobs:
         return await self._write(lambda: self._ledger.submit(submission))
 
     async def get(self, job_id: str) -> Job:
-        return self._ledger.get(job_id)
+        return self._shelf.row(job_id).record()
 
     async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        return self._ledger.page(after, limit, order)
+        return self._shelf.page(after, limit, order)
 
     async def cancel(self, job_id: str) -> Job:
         return await self._write(lambda: self._ledger.cancel(job_id))
@@ -55,11 +50,27 @@ class MemoryJobs:
     async def delete(self, job_id: str) -> Job:
         return await self._write(lambda: self._ledger.delete(job_id))
 
-    async def events(self, *, job_id: str | None = None, after: str = "0") -> AsyncGenerator[Event, None]:
+    async def position(self, job_id: str) -> int | None:
+        return self._ledger.position(job_id)
+
+    async def dead(self, limit: int) -> Sequence[Job]:
+        return self._shelf.dead(limit)
+
+    async def requeue(self, job_id: str) -> Job:
+        return await self._write(lambda: self._ledger.requeue(job_id))
+
+    async def expired(self, limit: int) -> Sequence[str]:
+        return self._shelf.expired(limit)
+
+    async def live_artifacts(self) -> AsyncIterator[str]:
+        for digest in self._shelf.artifacts():
+            yield digest
+
+    async def events(self, *, job_id: str | None = None, after: str | None = "0") -> AsyncGenerator[Event, None]:
         """As the protocol says. Raises `JobNotFound`; of a job that is deleted meanwhile the iterator just stops."""
         if job_id is not None:
-            self._ledger.get(job_id)
-        seen = number_of(after)
+            self._shelf.row(job_id)
+        seen = self._shelf.changes if after is None else number_of(after)
         while batch := await self._events_after(job_id, seen):
             for event in batch:
                 yield event
@@ -69,11 +80,11 @@ class MemoryJobs:
         """At least one event; none if none can follow."""
 
         def settled() -> bool:
-            return bool(self._ledger.later(job_id, seen)) or (job_id is not None and self._ledger.is_over(job_id))
+            return bool(self._shelf.later(job_id, seen)) or (job_id is not None and self._shelf.is_over(job_id))
 
         async with self._changed:
             await self._changed.wait_for(settled)
-            return tuple(self._ledger.later(job_id, seen))
+            return tuple(self._shelf.later(job_id, seen))
 
     async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
         deadline = time.monotonic() + wait
@@ -88,11 +99,11 @@ class MemoryJobs:
                         await self._changed.wait()
 
     def _take(self, pools: Sequence[str], worker: str) -> Claim | None:
-        before = self._ledger.changes
+        before = self._shelf.changes
         claims = (self._ledger.claim(pool, worker) for pool in pools)
         found = next((claim for claim in claims if claim), None)
         # Only news may wake the others: two idle claims would else wake each other for ever.
-        if self._ledger.changes > before:
+        if self._shelf.changes > before:
             self._changed.notify_all()
         return found
 
@@ -102,6 +113,9 @@ class MemoryJobs:
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing:
         return await self._write(lambda: self._ledger.progress(claim, step, num_steps))
 
+    async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
+        return await self._write(lambda: self._ledger.checkpoint(claim, ref, step))
+
     async def complete(self, claim: Claim, completion: Completion) -> Standing:
         """As the protocol says. Raises `StageFailed`, and writes nothing, if an output that the plan reads is missing."""
         return await self._write(lambda: self._ledger.complete(claim, completion))
@@ -110,32 +124,36 @@ class MemoryJobs:
         return await self._write(lambda: self._ledger.fail(claim, error, retry=retry))
 
     async def release(self, claim: Claim) -> Standing:
-        """As the protocol says; the task goes before all that wait."""
+        """As the protocol says; the task goes before all others of its tenant."""
         return await self._write(lambda: self._ledger.release(claim))
 
     async def announce(self, worker: str, pools: Iterable[str], *, seconds: float) -> None:
-        self._roster.announce(worker, pools, seconds)
+        self._ledger.roster.announce(worker, pools, seconds)
 
     async def pools(self) -> dict[str, PoolStatus]:
-        workers = self._roster.workers()
-        tasks = {pool: [row.record.state for row in rows] for pool, rows in self._ledger.pools.items()}
+        workers, pools = self._ledger.roster.workers(), dict(self._ledger.pools)
         return {
-            pool: PoolStatus(
-                waiting=tasks.get(pool, []).count(TaskState.QUEUED),
-                running=tasks.get(pool, []).count(TaskState.RUNNING),
-                workers=workers[pool],
+            name: PoolStatus(
+                waiting=len(pools[name].line) if name in pools else 0,
+                running=len(pools[name].held) if name in pools else 0,
+                workers=workers[name],
             )
-            for pool in sorted({*tasks, *workers})
+            for name in sorted({*pools, *workers})
         }
 
-    async def cancellations(self) -> AsyncGenerator[str, None]:
-        """Ids of jobs that ended with work still running, or were cancelled, since the first item was asked for."""
-        told = len(self._ledger.cancelled)
+    async def rates(self) -> dict[str, ServiceRate]:
+        return {name: pool.rate for name, pool in sorted(self._ledger.pools.items()) if pool.served}
+
+    async def signals(self) -> AsyncGenerator[Signal, None]:
+        """What running work is told, since the first item was asked for: of jobs that ended while somebody was at work on
+        them, or were cancelled, and of tasks that are to be handed back.
+        """
+        told = len(self._ledger.signals)
         while True:
-            yield await self._cancelled(told)
+            yield await self._signal(told)
             told += 1
 
-    async def _cancelled(self, number: int) -> str:
+    async def _signal(self, number: int) -> Signal:
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._ledger.cancelled) > number)
-            return self._ledger.cancelled[number]
+            await self._changed.wait_for(lambda: len(self._ledger.signals) > number)
+            return self._ledger.signals[number]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
 
-from orrery.jobs.keys import GROUP
 from orrery.jobs.outage import outages_named
 
 Entry = tuple[str, dict[str, str]]
@@ -29,16 +28,18 @@ class Reads:
 
     async def later(self, stream: str, after: str, *, wait: float) -> list[Entry]:
         """Entries later than `after`; none if none came for `wait` seconds (or sooner, if that is long)."""
-        with outages_named():
-            reply = await self._client.xread({stream: after}, count=BATCH, block=self._milliseconds(wait))
-        return _entries(reply, stream)
+        return _entries(await self._read({stream: after}, wait), stream)
 
-    async def next_of_group(self, streams: list[str], consumer: str, *, wait: float) -> list[tuple[str, Entry]]:
-        """At most one entry of each stream, that nobody of the group was given yet; none as `later` gives none."""
-        block = self._milliseconds(wait)
+    async def await_any(self, after: Mapping[str, str], *, wait: float) -> None:
+        """Until any of the streams has a later entry than the one named, or `wait` seconds (or sooner, if that is long)."""
+        await self._read(after, wait)
+
+    async def _read(self, after: Mapping[str, str], wait: float) -> Any:
+        # BLOCK 0 would wait for ever, so no wait at all is no BLOCK at all.
+        streams: dict[Any, Any] = dict(after)
+        block = math.ceil(min(wait, self.longest) * 1000) or None
         with outages_named():
-            reply = await self._client.xreadgroup(GROUP, consumer, dict.fromkeys(streams, ">"), count=1, block=block)
-        return [(stream, entry) for stream in streams for entry in _entries(reply, stream)]
+            return await self._client.xread(streams, count=BATCH, block=block)
 
     async def follow(self, stream: str, after: str) -> AsyncGenerator[Entry, None]:
         """Entries later than `after`, then each as it comes, for ever."""
@@ -52,10 +53,6 @@ class Reads:
         with outages_named():
             newest = await self._client.xrevrange(stream, count=1)
         return str(newest[0][0]) if newest else "0"
-
-    def _milliseconds(self, wait: float) -> int | None:
-        # BLOCK 0 would wait for ever, so no wait at all is no BLOCK at all.
-        return math.ceil(min(wait, self.longest) * 1000) or None
 
 
 def _entries(reply: Any, stream: str) -> list[Entry]:

@@ -1,48 +1,75 @@
-"""The job store on Redis Streams (or Valkey): one stream and consumer group per pool, one Lua script per state change."""
+"""The job store on Redis (or Valkey): one Lua script per state change.
+
+Events and signals are streams, for they are followed, and from the past. So is the bell of each pool, a stream of one entry:
+a claim that finds nothing is told the last ring and waits for a later one, so that no ring is missed, none has to be handed
+back, and a worker that dies while it waits takes nothing with it. The waiting tasks are no stream: their order is made anew at
+every claim, from weights, credits and tickets, and a stream has one order for ever. They are sorted sets by class and tenant,
+those that somebody holds a sorted set by the end of the lease, and every transition touches a few entries of them however many
+there are.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
-from typing import Any, Literal, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Literal, NoReturn, Self, Unpack
 
 from redis.asyncio import Redis
 
 from orrery.jobs import keys, wire
-from orrery.jobs.answers import exhausted, missing_output, no_such_job, progress_data
+from orrery.jobs.answers import conflict, exhausted, missing_output, no_such_job, progress_data, queue_full
 from orrery.jobs.outage import outages_named
 from orrery.jobs.reads import Entry, Reads
-from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, JobState, PoolStatus, Standing, Submission
+from orrery.jobs.records import (
+    Claim,
+    Completion,
+    Event,
+    Job,
+    JobPage,
+    JobState,
+    PoolStatus,
+    ServiceRate,
+    Signal,
+    Standing,
+    Submission,
+)
+from orrery.jobs.rules import Rules, Terms
 from orrery.jobs.scripts import Scripts
+from orrery.jobs.server import client_of
+from orrery.worlds.errors import StoreUnavailable
+from orrery.worlds.plan import ArtifactRef
 
-SKIPPED = "skipped"
+ARTIFACTS_AT_ONCE = 100
+Args = str | int | float
 
 
 class RedisJobs:
     """Implements `JobStore`, `TaskQueue` and `Pools`.
 
-    `client` must decode responses. `lease` is how long a worker may stay silent, in seconds; all processes on one server
-    must agree on it. About `events_kept` events can be followed from the past.
+    `client` must decode responses. For `terms` see `Rules`. About `events_kept` events can be followed from the past.
     """
 
-    def __init__(self, client: Redis, *, lease: float = 15.0, max_attempts: int = 3, events_kept: int = 50_000):
+    def __init__(self, client: Redis, *, events_kept: int = 50_000, **terms: Unpack[Terms]):
         if not client.connection_pool.connection_kwargs.get("decode_responses"):
             raise ValueError("RedisJobs needs a client made with decode_responses=True")
         self._client = client
-        self._lease = lease
-        self._max_attempts = max_attempts
+        self._rules = Rules(**terms)
         self._run = Scripts(client, events_kept=events_kept)
         self._reads = Reads(client)
 
     @classmethod
-    def connect(cls, url: str, *, lease: float = 15.0, max_attempts: int = 3, events_kept: int = 50_000) -> Self:
-        """A store with a client of its own; nothing is sent before the first call."""
-        client = Redis.from_url(url, decode_responses=True, health_check_interval=30)
-        return cls(client, lease=lease, max_attempts=max_attempts, events_kept=events_kept)
+    def connect(cls, url: str, *, events_kept: int = 50_000, **terms: Unpack[Terms]) -> Self:
+        """A store with a client of its own, for the URLs of `client_of`; nothing is sent before the first call.
+
+        The first call raises `UnsupportedServer` if the server is too old.
+        """
+        return cls(client_of(url), events_kept=events_kept, **terms)
 
     async def aclose(self) -> None:
         """Closes the client."""
@@ -50,7 +77,12 @@ class RedisJobs:
 
     async def submit(self, submission: Submission) -> Job:
         """As the protocol says; submitting an id again gives the job that is there."""
-        return wire.job(await self._run("submit", *wire.submission_args(submission)))
+        rules = self._rules
+        retention = rules.retention if submission.retention is None else submission.retention
+        limits = (retention, rules.max_waiting_per_pool, rules.max_waiting_per_tenant)
+        known = (*wire.idempotency_args(submission), math.ceil(rules.remembered))
+        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known)
+        return _SUBMITTED[answer](*rest)
 
     async def get(self, job_id: str) -> Job:
         return self._found(job_id, await self._run("get", job_id))
@@ -73,8 +105,10 @@ class RedisJobs:
             raise no_such_job(job_id)
         return wire.job(snapshot)
 
-    async def events(self, *, job_id: str | None = None, after: str = "0") -> AsyncGenerator[Event, None]:
+    async def events(self, *, job_id: str | None = None, after: str | None = "0") -> AsyncGenerator[Event, None]:
         """As the protocol says. Raises `JobNotFound`; of a job that is deleted meanwhile the iterator just stops."""
+        if after is None:
+            after = await self._reads.last_id(keys.EVENTS)
         followed = self._reads.follow(keys.EVENTS, after) if job_id is None else self._until_end(job_id, after)
         async with aclosing(followed) as entries:
             async for entry in entries:
@@ -99,56 +133,72 @@ class RedisJobs:
             state: Any = await self._client.hget(keys.job(job_id), "state")
         return None if state is None else JobState(state)
 
+    async def position(self, job_id: str) -> int | None:
+        ahead = await self._run("position", job_id)
+        if ahead is None:
+            raise no_such_job(job_id)
+        return None if ahead < 0 else int(ahead)
+
+    async def dead(self, limit: int) -> Sequence[Job]:
+        return [wire.job(snapshot) for snapshot in await self._run("dead", limit)]
+
+    async def requeue(self, job_id: str) -> Job:
+        return self._found(job_id, await self._run("requeue", job_id))
+
+    async def expired(self, limit: int) -> Sequence[str]:
+        return list(await self._run("expired", limit))
+
+    async def live_artifacts(self) -> AsyncIterator[str]:
+        after = "0"
+        while after is not None:
+            after, tasks = await self._run("artifacts", after, ARTIFACTS_AT_ONCE)
+            for task in tasks:
+                for digest in wire.digests(*task):
+                    yield digest
+
     async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
+        """As the protocol says. A claim that is given up while it is answered takes nothing with it."""
         deadline = time.monotonic() + wait
         while True:
-            lapse = wait
-            for pool in pools:
-                found = await self._take(pool, worker)
-                if isinstance(found, Claim):
-                    return found
-                lapse = min(lapse, found)
+            taking = asyncio.create_task(self._take(pools, worker))
+            try:
+                found, rings, patience = await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                await self._give_back(taking)
+                raise
             left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            started = await self._await_entry(pools, worker, min(left, lapse))
-            if started:
-                return started
+            if found or left <= 0:
+                return found
+            await self._reads.await_any(rings, wait=min(left, patience))
 
-    async def _take(self, pool: str, worker: str) -> Claim | float:
-        """What is there to be claimed, else the seconds until a lease may run out."""
+    async def _take(self, pools: Sequence[str], worker: str) -> tuple[Claim | None, dict[str, str], float]:
+        """A claim, or the last rings of the pools' bells and the seconds until a lease may run out."""
         token = secrets.token_hex(16)
-        args = (pool, worker, token, round(self._lease * 1000), self._max_attempts, self._exhausted(pool))
-        while (reply := await self._run("take", *args)) == SKIPPED:
-            pass
-        return reply / 1000 if isinstance(reply, int) else wire.claim(reply, worker=worker, token=token)
+        rules = self._rules
+        errors = json.dumps({pool: json.dumps(exhausted(pool, rules.max_attempts)) for pool in pools})
+        args = (json.dumps(list(pools)), worker, token, rules.lease, rules.max_attempts, errors)
+        found, *rest = await self._run("take", *args)
+        if found:
+            return wire.claim(rest[0], worker=worker, token=token), {}, 0.0
+        patience, rings = rest
+        return None, dict(zip(map(keys.bell, pools), rings, strict=True)), max(float(patience or "inf"), 0.001)
 
-    async def _await_entry(self, pools: Sequence[str], worker: str, wait: float) -> Claim | None:
-        """What comes to any of the pools. A read of several may bring one of each: all but the first go back at once."""
-        streams = {keys.pool_stream(pool): pool for pool in pools}
-        claim = None
-        for stream, (entry_id, fields) in await self._reads.next_of_group(list(streams), worker, wait=wait):
-            if claim is not None:
-                await self._run("unread", streams[stream], worker, entry_id)
-            else:
-                claim = await self._start(streams[stream], worker, entry_id, fields)
-        return claim
-
-    async def _start(self, pool: str, worker: str, entry_id: str, fields: dict[str, str]) -> Claim | None:
-        token = secrets.token_hex(16)
-        args = (pool, worker, token, self._max_attempts, self._exhausted(pool))
-        reply = await self._run("start", *args, entry_id, fields["job"], fields["task"])
-        return None if reply == SKIPPED else wire.claim(reply, worker=worker, token=token)
-
-    def _exhausted(self, pool: str) -> str:
-        return json.dumps(exhausted(pool, self._max_attempts))
+    async def _give_back(self, taking: asyncio.Task[tuple[Claim | None, dict[str, str], float]]) -> None:
+        # Without an answer the lease will do it.
+        with suppress(StoreUnavailable):
+            found, *_ = await taking
+            if found:
+                await self.release(found)
 
     async def renew(self, claim: Claim) -> Standing:
-        return await self._write("renew", claim)
+        return await self._write("renew", claim, self._rules.lease)
 
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing:
         data = json.dumps(progress_data(claim, step, num_steps))
         return await self._write("progress", claim, step, num_steps, data)
+
+    async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
+        return await self._write("checkpoint", claim, ref.model_dump_json(), step)
 
     async def complete(self, claim: Claim, completion: Completion) -> Standing:
         """As the protocol says. Raises `StageFailed`, and writes nothing, if an output that the plan reads is missing."""
@@ -160,13 +210,13 @@ class RedisJobs:
         return Standing(standing)
 
     async def fail(self, claim: Claim, error: dict[str, object], *, retry: bool) -> Standing:
-        return await self._write("fail", claim, json.dumps(error), int(retry), self._max_attempts)
+        return await self._write("fail", claim, json.dumps(error), int(retry), self._rules.max_attempts)
 
     async def release(self, claim: Claim) -> Standing:
-        """As the protocol says; the task goes before all that wait."""
+        """As the protocol says; the task goes before all others of its tenant."""
         return await self._write("release", claim)
 
-    async def _write(self, script: str, claim: Claim, *args: str | float) -> Standing:
+    async def _write(self, script: str, claim: Claim, *args: Args) -> Standing:
         return Standing(await self._run(script, *_proof(claim), *args))
 
     async def announce(self, worker: str, pools: Iterable[str], *, seconds: float) -> None:
@@ -181,13 +231,31 @@ class RedisJobs:
             for pool in sorted({*counts[0], *counts[1], *workers})
         }
 
-    async def cancellations(self) -> AsyncGenerator[str, None]:
-        """Ids of jobs that ended with work still running, or were cancelled, since the first item was asked for."""
-        start = await self._reads.last_id(keys.CANCELLATIONS)
-        async with aclosing(self._reads.follow(keys.CANCELLATIONS, start)) as entries:
+    async def rates(self) -> dict[str, ServiceRate]:
+        served, pace = [wire.pairs(flat) for flat in await self._run("rates")]
+        return {pool: ServiceRate(completed=int(served[pool]), seconds=float(pace[pool])) for pool in sorted(served)}
+
+    async def signals(self) -> AsyncGenerator[Signal, None]:
+        """What running work is told, since the first item was asked for: of jobs that ended while somebody was at work on
+        them, or were cancelled, and of tasks that are to be handed back.
+        """
+        start = await self._reads.last_id(keys.SIGNALS)
+        async with aclosing(self._reads.follow(keys.SIGNALS, start)) as entries:
             async for _, fields in entries:
-                yield fields["job"]
+                yield wire.signal(fields)
 
 
 def _proof(claim: Claim) -> tuple[str, str, str, str]:
     return claim.job_id, claim.task.id, claim.worker, claim.token
+
+
+def _full(pool: str, excess: int, seconds: str, workers: int) -> NoReturn:
+    raise queue_full(pool, excess, float(seconds) if seconds else None, workers)
+
+
+def _conflict(job_id: str) -> NoReturn:
+    raise conflict(job_id)
+
+
+_SUBMITTED: dict[str, Callable[..., Job]] = {"ok": wire.job, "full": _full, "conflict": _conflict}
+"""What becomes of the answers of `submit.lua`."""

@@ -16,7 +16,12 @@ class Roster:
         self._pools[worker] = frozenset(pools)
         self._silent_from[worker] = self._clock() + seconds
 
+    def serving(self, pool: str) -> list[str]:
+        return [worker for worker in self._present() if pool in self._pools[worker]]
+
     def workers(self) -> Counter[str]:
         """Number of workers by pool, without those gone silent."""
-        present = [worker for worker, end in self._silent_from.items() if end > self._clock()]
-        return Counter(pool for worker in present for pool in self._pools[worker])
+        return Counter(pool for worker in self._present() for pool in self._pools[worker])
+
+    def _present(self) -> list[str]:
+        return [worker for worker, end in self._silent_from.items() if end > self._clock()]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orrery.jobs import graph
-from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Event, Job, JobState, TaskRecord, TaskState
-from orrery.worlds.plan import Plan, Task
+from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Event, Job, JobState, Priority, TaskRecord, TaskState
+from orrery.worlds.plan import ArtifactRef, Plan, Task
 
 
 @dataclass(eq=False)
 class TaskRow:
-    """`lapses` is when the lease runs out: never for a task that was not claimed yet, long ago for a released one."""
+    """`lapses` is when the lease runs out, `at` the last step reported."""
 
     job: JobRow
     task: Task
@@ -22,15 +22,37 @@ class TaskRow:
     token: str | None = None
     ticket: int = 0
     lapses: float = math.inf
+    checkpoint: ArtifactRef | None = None
+    at: int = 0
 
     @property
     def ended(self) -> bool:
         return not TASK_TRANSITIONS[self.record.state]
 
+    @property
+    def tenant(self) -> str:
+        return self.job.head.tenant
+
+    @property
+    def priority(self) -> Priority:
+        return self.job.head.priority
+
+    def note(self, **changes: Any) -> None:
+        self.record = self.record.model_copy(update=changes)
+
+    def count_steps(self, step: int, *, reset: bool) -> None:
+        """A step that a checkpoint or an attempt went back to counts again when it is done again."""
+        self.note(steps_run=self.record.steps_run + max(0, step - self.at))
+        self.at = step if reset else max(step, self.at)
+
+    def forget_checkpoint(self) -> None:
+        self.checkpoint = None
+        self.note(checkpoint_step=None)
+
     def move(self, state: TaskState, **changes: Any) -> None:
         if state not in TASK_TRANSITIONS[self.record.state]:
             raise ValueError(f"{self.record.id} may not go from {self.record.state} to {state}")
-        self.record = self.record.model_copy(update={"state": state, **changes})
+        self.note(state=state, **changes)
 
 
 @dataclass(eq=False)
@@ -39,6 +61,7 @@ class JobRow:
 
     head: Job
     plan: Plan
+    retention: float
     tasks: dict[str, TaskRow] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
 
-from orrery.jobs.keys import GROUP, NOBODY, ROOT
+from orrery.jobs.keys import ROOT
 from orrery.jobs.outage import outages_named
 from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS
+from orrery.jobs.rules import MOST_CREDIT, MOST_PREEMPTIONS, SMOOTHING, WEIGHTS
+from orrery.jobs.server import check_version
 
 JOB_EVENTS_KEPT = 2_000
-CANCELLATIONS_KEPT = 1_000
+SIGNALS_KEPT = 1_000
+SHARED = ("prelude", "order", "hold")
 
 
 class Scripts:
-    """Calls scripts by name. The server is sent a script once and afterwards only its digest."""
+    """Calls scripts by name. The server is asked its version first; it is sent a script once, afterwards only its digest."""
 
     def __init__(self, client: Redis, *, events_kept: int):
-        self._register = client.register_script
-        self._preface = _constants(events_kept) + _source("prelude")
+        self._client = client
+        self._preface = _constants(events_kept) + "".join(map(_source, SHARED))
         self._known: dict[str, Any] = {}
 
     async def __call__(self, name: str, *args: str | int | float) -> Any:
+        if not self._known:
+            await check_version(self._client)
         if name not in self._known:
-            self._known[name] = self._register(self._preface + _source(name))
+            self._known[name] = self._client.register_script(self._preface + _source(name))
         with outages_named():
             return await self._known[name](keys=[ROOT], args=args)
 
@@ -37,18 +41,23 @@ def _source(name: str) -> str:
 
 
 def _constants(events_kept: int) -> str:
+    classes, weights = [f"'{name}'" for name in WEIGHTS], map(str, WEIGHTS.values())
     return "\n".join(
         [
             f"local JOB_MOVES = {_moves(JOB_TRANSITIONS)}",
             f"local TASK_MOVES = {_moves(TASK_TRANSITIONS)}",
-            f"local GROUP, NOBODY = '{GROUP}', '{NOBODY}'",
+            f"local CLASSES, WEIGHTS = {{{', '.join(classes)}}}, {{{', '.join(weights)}}}",
+            f"local MOST_CREDIT, MOST_PREEMPTIONS, SMOOTHING = {MOST_CREDIT}, {MOST_PREEMPTIONS}, {SMOOTHING}",
             f"local EVENTS_KEPT, JOB_EVENTS_KEPT = {events_kept}, {JOB_EVENTS_KEPT}",
-            f"local CANCELLATIONS_KEPT = {CANCELLATIONS_KEPT}\n",
+            f"local SIGNALS_KEPT = {SIGNALS_KEPT}\n",
         ]
     )
 
 
 def _moves(table: Mapping[Any, frozenset[Any]]) -> str:
     """A transition table in Lua: the states that may follow are the keys of the state's entry."""
-    moves = {state: dict.fromkeys(sorted(following), True) for state, following in table.items()}
-    return f"cjson.decode('{json.dumps(moves)}')"
+    states = [
+        f"{state} = {{{', '.join(f'{following} = true' for following in sorted(followers))}}}"
+        for state, followers in table.items()
+    ]
+    return f"{{{', '.join(states)}}}"

@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Literal, Protocol
 
-from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, PoolStatus, Standing, Submission
+from orrery.jobs.records import (
+    Claim,
+    Completion,
+    Event,
+    Job,
+    JobPage,
+    PoolStatus,
+    ServiceRate,
+    Signal,
+    Standing,
+    Submission,
+)
+from orrery.worlds.plan import ArtifactRef
 
 
 class JobStore(Protocol):
     """What a gateway needs."""
 
     async def submit(self, submission: Submission) -> Job:
-        """Writes the job and queues the tasks that need nothing, in one transaction."""
+        """Writes the job and queues the tasks that need nothing, in one transaction.
+
+        Raises `QueueFull`, and writes nothing, if too much waits. Raises `IdempotencyConflict` if the idempotency key was
+        used before with another body, or its job was deleted; with the same body it gives the job that is there.
+        """
         ...
 
     async def get(self, job_id: str) -> Job:
@@ -31,8 +47,38 @@ class JobStore(Protocol):
         """Cancels, then forgets the job; gives its last record. Raises `JobNotFound`."""
         ...
 
-    def events(self, *, job_id: str | None = None, after: str = "0") -> AsyncIterator[Event]:
-        """Events later than the id `after`, oldest first, then each as it comes.
+    async def position(self, job_id: str) -> int | None:
+        """Number of tasks that are handed out before the job's next queued one, if nothing else comes; 0 = next.
+
+        Exact inside a class, estimated from the weights between classes. None if nothing of the job is queued. Raises
+        `JobNotFound`.
+        """
+        ...
+
+    async def dead(self, limit: int) -> Sequence[Job]:
+        """Jobs that failed with `attempts_exhausted`, the latest first."""
+        ...
+
+    async def requeue(self, job_id: str) -> Job:
+        """Gives a dead job fresh attempts; its done tasks stay done. A job that is not dead stays as it is.
+
+        Raises `JobNotFound`.
+        """
+        ...
+
+    async def expired(self, limit: int) -> Sequence[str]:
+        """Ids of jobs past their `expires_at`, the longest expired first."""
+        ...
+
+    def live_artifacts(self) -> AsyncIterator[str]:
+        """Digests that the jobs name as inputs, outputs or checkpoints; some come more than once.
+
+        What is named while the iterator runs may be missing.
+        """
+        ...
+
+    def events(self, *, job_id: str | None = None, after: str | None = "0") -> AsyncIterator[Event]:
+        """Events later than the id `after`, oldest first, then each as it comes. None: from now on.
 
         Of one job the iterator stops after its end.
         """
@@ -45,6 +91,7 @@ class TaskQueue(Protocol):
     async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
         """One task of any of the pools, in their order: of each, one whose lease ran out before a new one.
 
+        New ones by weighted turns of the priorities, in each by turns of the tenants, of a tenant the oldest.
         None if there is none for `wait` seconds.
 
         A task on its last attempt whose lease ran out ends its job with `attempts_exhausted` and is not handed out.
@@ -55,6 +102,10 @@ class TaskQueue(Protocol):
 
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing: ...
 
+    async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
+        """Records where the next attempt would go on."""
+        ...
+
     async def complete(self, claim: Claim, completion: Completion) -> Standing:
         """Records outputs, queues the tasks that became ready, and completes the job with its last task."""
         ...
@@ -64,7 +115,7 @@ class TaskQueue(Protocol):
         ...
 
     async def release(self, claim: Claim) -> Standing:
-        """Hands the task back at once, without counting the attempt."""
+        """Hands the task back at once to its old place, with its checkpoint, without counting the attempt."""
         ...
 
 
@@ -79,6 +130,10 @@ class Pools(Protocol):
         """Every pool that has or had work or has a worker."""
         ...
 
-    def cancellations(self) -> AsyncIterator[str]:
-        """Ids of jobs as they are cancelled, from now on."""
+    async def rates(self) -> dict[str, ServiceRate]:
+        """How fast each pool works that has completed a task."""
+        ...
+
+    def signals(self) -> AsyncIterator[Signal]:
+        """What running work is told, from now on."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orrery.jobs import graph
-from orrery.jobs.records import Claim, Event, Job, JobState, Submission, TaskRecord
+from orrery.jobs.records import Claim, Event, Job, JobState, Signal, Submission, TaskRecord
 from orrery.worlds.plan import ArtifactRef, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
@@ -17,7 +18,7 @@ Sources = TypeAdapter(dict[str, TaskOutput])
 
 
 def submission_args(submission: Submission) -> list[str]:
-    """What `submit.lua` takes."""
+    """What `submit.lua` takes of the job itself."""
     return [
         submission.job_id,
         submission.model,
@@ -26,7 +27,18 @@ def submission_args(submission: Submission) -> list[str]:
         json.dumps(submission.notes),
         Sources.dump_json(submission.plan.result).decode(),
         json.dumps(_task_rows(submission)),
+        submission.tenant,
+        submission.priority,
     ]
+
+
+def idempotency_args(submission: Submission) -> tuple[str, str]:
+    """The name of a submission's idempotency key, which is its tenant's own, and the digest of the body; none: empty."""
+    given = submission.idempotency
+    if given is None:
+        return "", ""
+    name = json.dumps([submission.tenant, given.key])
+    return hashlib.sha256(name.encode()).hexdigest(), given.body_digest
 
 
 def _task_rows(submission: Submission) -> list[dict[str, str | int]]:
@@ -73,12 +85,32 @@ def _task_record(row: dict[str, str]) -> TaskRecord:
 
 
 def claim(reply: Sequence[Any], *, worker: str, token: str) -> Claim:
-    """A claim from `begin` in the prelude."""
-    job_id, spec, attempt, done = reply
+    """A claim from `claimed` in `lua/hold.lua`."""
+    job_id, spec, attempt, done, checkpoint, step = reply
     task = Task.model_validate_json(spec)
     outputs = {name: Refs.validate_json(refs) for name, refs in pairs(done).items()}
-    inputs = graph.resolve(task.inputs, outputs)
-    return Claim(job_id=job_id, task=task, attempt=attempt, token=token, worker=worker, inputs=inputs)
+    return Claim(
+        job_id=job_id,
+        task=task,
+        attempt=attempt,
+        token=token,
+        worker=worker,
+        inputs=graph.resolve(task.inputs, outputs),
+        checkpoint=ArtifactRef.model_validate_json(checkpoint) if checkpoint else None,
+        checkpoint_step=step,
+    )
+
+
+def digests(spec: str, checkpoint: str, outputs: str) -> list[str]:
+    """The artifacts that one task of `artifacts.lua` names."""
+    given = [source for source in Task.model_validate_json(spec).inputs.values() if isinstance(source, ArtifactRef)]
+    kept = [ArtifactRef.model_validate_json(checkpoint)] if checkpoint else []
+    made = list(Refs.validate_json(outputs).values()) if outputs else []
+    return [ref.digest for ref in (*given, *kept, *made)]
+
+
+def signal(fields: Mapping[str, str]) -> Signal:
+    return Signal.model_validate({"kind": fields["kind"], "job_id": fields["job"], "task_id": fields["task"] or None})
 
 
 def event(entry: tuple[str, Mapping[str, str]]) -> Event:

@@ -47,7 +47,7 @@ class Worker:
 
     async def run(self) -> None:
         """Until `drain` is called and what was claimed is done, or handed back when the drain's time is over."""
-        watchers = [asyncio.create_task(self._announce()), asyncio.create_task(self._watch_cancellations())]
+        watchers = [asyncio.create_task(self._announce()), asyncio.create_task(self._watch_signals())]
         loops = [asyncio.create_task(self._serve(stage)) for stage in self._settings.pools]
         drained = asyncio.create_task(self._drain_after_signal(loops))
         try:
@@ -132,11 +132,12 @@ class Worker:
             if standing is not Standing.OWNED:
                 stop.set()
 
-    async def _watch_cancellations(self) -> None:
+    async def _watch_signals(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async for job_id in self._queue.cancellations():
-                    self._give_up(job_id)
+                async for signal in self._queue.signals():
+                    if signal.kind == "cancel":
+                        self._give_up(signal.job_id)
             await asyncio.sleep(1.0)
 
     def _give_up(self, job_id: str) -> None:

@@ -1,5 +1,5 @@
-local worker, seconds, pools = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local worker, seconds, pools = ARGV[1], ARGV[2], ARGV[3]
 withdraw_silent()
 if pools == '[]' then return withdraw(worker) end
-redis.call('ZADD', key('workers'), string.format('%.6f', tonumber(now()) + seconds), worker)
+redis.call('ZADD', key('workers'), later(seconds), worker)
 redis.call('HSET', key('serves'), worker, pools)

@@ -1,11 +1,11 @@
 local job, task, worker, token, failure, retry, attempts = unpack(ARGV)
-local answer, row, stream, entry = standing(job, task, worker, token)
-if answer ~= 'owned' then return answer end
-if retry == '1' and tonumber(redis.call('HGET', row, 'attempt')) < tonumber(attempts) then
-  redis.call('HDEL', plan_of(job), 'token:' .. task)
-  settle(stream, entry)
+local answer, row = standing(job, task, worker, token)
+if not row then return answer end
+if retry == '1' and number(row, 'attempt') < tonumber(attempts) then
   enqueue(job, task)
+  redis.call('HDEL', plan_of(job), 'token:' .. task)
 else
-  fail_task(job, task, failure)
+  end_task(job, task, 'failed')
+  end_for_good(job, 'failed', failure)
 end
-return answer
+return 'owned'

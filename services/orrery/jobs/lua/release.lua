@@ -1,11 +1,11 @@
--- The task keeps its place.
+-- The turn that a displaced task leaves belongs to an interactive one, whatever the weights say.
 local job, task, worker, token = unpack(ARGV)
-local answer, row, stream, entry = standing(job, task, worker, token)
-if answer ~= 'owned' then return answer end
-move_task(job, task, 'queued')
+local answer, row, pool = standing(job, task, worker, token)
+if not row then return answer end
+if answer == 'preempted' then
+  redis.call('HINCRBY', row, 'preemptions', 1)
+  redis.call('HINCRBY', key('owed'), pool, 1)
+end
 redis.call('HINCRBY', row, 'attempt', -1)
-redis.call('HSET', row, 'queued_at', now())
-redis.call('HDEL', row, 'worker', 'started_at')
-redis.call('HDEL', plan_of(job), 'token:' .. task)
-hand_back(stream, entry)
-return answer
+hand_back(job, task)
+return 'owned'

@@ -1,5 +1,4 @@
--- XCLAIM would steal the entry back for an owner who lost it: hence the standing first.
-local job, task, worker, token = unpack(ARGV)
-local answer, _, stream, entry = standing(job, task, worker, token)
-if answer == 'owned' then redis.call('XCLAIM', stream, GROUP, worker, 0, entry, 'JUSTID') end
+local job, task, worker, token, lease = unpack(ARGV)
+local answer, row, pool = standing(job, task, worker, token)
+if row then redis.call('ZADD', key('held', pool), later(lease), member_of(job, task)) end
 return answer

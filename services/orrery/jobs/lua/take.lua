@@ -1,28 +1,42 @@
--- One entry whose lease ran out, else a new one. Without either, the milliseconds until a lease can run out.
-local pool, worker, token, lease, attempts, exhausted = unpack(ARGV)
-local stream = open(pool)
+-- A task of the pools, in their order: one whose lease ran out, else the next in line. Without either, the seconds until
+-- a lease can run out and, for each pool, the last ring of its bell: who waits for a later one misses nothing.
+local pools, worker, token, lease, attempts = cjson.decode(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local exhausted = cjson.decode(ARGV[6])
 
-local function lapsed()
-  local cursor = '0-0'
-  repeat
-    local reply = redis.call('XAUTOCLAIM', stream, GROUP, worker, lease, cursor, 'COUNT', 1)
-    cursor = reply[1]
-    if reply[2][1] then return reply[2][1] end
-  until cursor == '0-0' -- a batch may be empty before the end
-end
+-- A client that lost the answer asks again.
+local mine = redis.call('HGET', key('tokens'), token)
+if mine then return {1, claimed(ids_of(mine))} end
 
-local function fresh()
-  local reply = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', 1, 'STREAMS', stream, '>')
-  return reply and reply[1][2][1]
-end
-
-local function patience()
-  local longest = 0
-  for _, held in ipairs(redis.call('XPENDING', stream, GROUP, '-', '+', 1000)) do
-    longest = math.max(longest, held[3])
+local function lapsed(pool)
+  while true do
+    local member = redis.call('ZRANGEBYSCORE', key('held', pool), '-inf', now(), 'LIMIT', 0, 1)[1]
+    if not member then return nil end
+    local job, task = ids_of(member)
+    local row = row_of(job, task)
+    redis.call('HINCRBY', row, 'leases_lost', 1)
+    if number(row, 'attempt') < attempts then return member end
+    redis.call('ZADD', key('dead'), now(), job)
+    end_task(job, task, 'failed')
+    end_job(job, 'failed', exhausted[pool])
   end
-  return math.max(1, lease - longest)
 end
 
-local entry = lapsed() or fresh()
-return entry and begin(stream, entry, worker, token, attempts, exhausted) or patience()
+for _, pool in ipairs(pools) do
+  local member = lapsed(pool) or next_in_line(pool)
+  if member then
+    local job, task = ids_of(member)
+    return {1, run(job, task, worker, token, lease)}
+  end
+end
+
+local patience, rings = '', {}
+for i, pool in ipairs(pools) do
+  local first = redis.call('ZRANGE', key('held', pool), 0, 0, 'WITHSCORES')[2]
+  if first then
+    local left = tonumber(first) - tonumber(now())
+    if patience == '' or left < patience then patience = left end
+  end
+  local last = redis.call('XREVRANGE', key('bell', pool), '+', '-', 'COUNT', 1)[1]
+  rings[i] = last and last[1] or '0-0'
+end
+return {0, tostring(patience), rings}

@@ -1,0 +1,42 @@
+-- False if there is no such job, -1 if nothing of it is queued.
+local job = ARGV[1]
+if redis.call('EXISTS', key('job', job)) == 0 then return false end
+local class, tenant = whose(job)
+
+local function next_queued()
+  for _, task in ipairs(tasks_of(job)) do
+    if get(row_of(job, task), 'state') == 'queued' then return task end
+  end
+end
+
+-- Those who come before it in the ring get a turn more than those who come after.
+local function ahead_in_class(pool, rank)
+  local ahead, turns = rank, rank + 1
+  for _, other in ipairs(redis.call('LRANGE', key('ring', pool, class), 0, -1)) do
+    if other == tenant then
+      turns = rank
+    else
+      ahead = ahead + math.min(turns, redis.call('ZCARD', queue_of(pool, class, other)))
+    end
+  end
+  return ahead
+end
+
+local function ahead_in_others(pool, ahead)
+  local weight, more = 1, 0
+  for i, other in ipairs(CLASSES) do
+    if other == class then weight = WEIGHTS[i] end
+  end
+  for i, other in ipairs(CLASSES) do
+    local share = math.floor((ahead + 1) * WEIGHTS[i] / weight)
+    if other ~= class then more = more + math.min(share, waiting_of(pool, other)) end
+  end
+  return more
+end
+
+local task = next_queued()
+if not task then return -1 end
+local pool = get(row_of(job, task), 'pool')
+local rank = redis.call('ZRANK', queue_of(pool, class, tenant), member_of(job, task))
+local ahead = ahead_in_class(pool, rank)
+return redis.call('ZCOUNT', key('held', pool), '-inf', now()) + ahead + ahead_in_others(pool, ahead)

@@ -1,0 +1,1 @@
+return {redis.call('HGETALL', key('served')), redis.call('HGETALL', key('pace'))}

@@ -1,0 +1,59 @@
+"""Which servers a store may stand on, and how to reach them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis, Sentinel
+
+from orrery.jobs.outage import outages_named
+
+OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+
+
+class UnsupportedServer(RuntimeError):
+    """The server is older than the scripts need."""
+
+
+async def check_version(client: Redis) -> None:
+    """Raises `UnsupportedServer`."""
+    with outages_named():
+        info: dict[str, Any] = await client.info("server")
+    kind = "valkey" if "valkey_version" in info else "redis"
+    version = str(info[f"{kind}_version"])
+    if tuple(map(int, version.split(".")[:2])) < OLDEST[kind]:
+        oldest = ".".join(map(str, OLDEST[kind]))
+        raise UnsupportedServer(f"the job store is {kind} {version}; it must be {kind} {oldest} or later")
+
+
+def client_of(url: str) -> Redis:
+    """A client of `redis://`, `rediss://` and `unix://` URLs as redis-py has them, or of a Sentinel's master.
+
+    `sentinel://[user:password@]host:port,host:port/service[/db]` takes the same options as the others in its query; user and
+    password are the master's. Options that begin with `sentinel_` are for the Sentinels: `?sentinel_password=...`.
+    """
+    if urlsplit(url).scheme == "sentinel":
+        return _master(url)
+    return Redis.from_url(url, decode_responses=True, health_check_interval=30)
+
+
+def _master(url: str) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, places = parts.netloc.rpartition("@")
+    service, _, db = parts.path.strip("/").partition("/")
+    # The options are read by redis-py itself, so that they mean the same as in its own URLs.
+    query = dict(parse_qsl(parts.query))
+    watchers = {name.removeprefix("sentinel_"): value for name, value in query.items() if name.startswith("sentinel_")}
+    others = "&".join(f"{name}={value}" for name, value in query.items() if not name.startswith("sentinel_"))
+    options = Redis.from_url(f"redis://{credentials}@host/{db or 0}?{others}").connection_pool.connection_kwargs
+    for name in ("host", "port"):
+        options.pop(name, None)
+    sentinel = Sentinel([_place(place) for place in places.split(",")], sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
+    options |= {"decode_responses": True, "health_check_interval": 30}
+    return cast(Redis, sentinel.master_for(unquote(service), **options))
+
+
+def _place(place: str) -> tuple[str, int]:
+    host, _, port = place.rpartition(":")
+    return (host.strip("[]"), int(port)) if host else (place, 26379)
