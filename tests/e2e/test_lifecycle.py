@@ -47,16 +47,16 @@ def test_the_same_bytes_after_a_restart_on_two_stage_processes_and_through_bls(
 
 
 def test_jobs_survive_a_restart_and_everything_ends_with_ctrl_c(models_dir: Path, tmp_path: Path) -> None:
-    before = shared_memory()
     stack = start(tmp_path, models_dir)
     job = stack.make(seed=1, **ASKED)
     video = stack.content(job["id"])
     children = descendants(stack.process.pid)
     assert len(children) >= 6
+    assert shared_memory(children) != []
     stack.stop()
     assert stack.process.returncode == 0
     assert [pid for pid in children if psutil.pid_exists(pid)] == []
-    assert shared_memory() == before
+    assert shared_memory(children) == []
     with running(tmp_path, models_dir) as again:
         assert again.job(job["id"])["status"] == "completed"
         assert again.content(job["id"]) == video
@@ -64,14 +64,13 @@ def test_jobs_survive_a_restart_and_everything_ends_with_ctrl_c(models_dir: Path
 
 
 def test_a_killed_supervisor_leaves_no_process_and_no_shared_memory(models_dir: Path, tmp_path: Path) -> None:
-    before = shared_memory()
     stack = start(tmp_path, models_dir)
     children = descendants(stack.process.pid)
     stack.process.kill()
     stack.process.wait()
     wait_until(lambda: not [pid for pid in children if psutil.pid_exists(pid)], seconds=60)
     stack.client.close()
-    assert shared_memory() == before
+    assert shared_memory(children) == []
 
 
 def test_a_cancelled_job_frees_the_denoiser_at_the_next_step(stack: Stack) -> None:
@@ -97,18 +96,8 @@ def test_a_triton_that_is_killed_comes_back_and_the_job_ends(stack: Stack) -> No
     assert ended["status"] == "completed", ended["error"]
     assert max(row["attempt"] for row in ended["timeline"]) == 2
     assert "starting it again" in (stack.home / "logs" / "stage.log").read_text()
-
-
-def test_a_stage_that_is_told_to_stop_hands_its_work_back(models_dir: Path, tmp_path: Path) -> None:
-    with running(tmp_path, models_dir, "--stages", "2") as stack:
-        job = stack.create(seed=41, **(ASKED | SLOW))
-        wait_until(lambda: (stack.job(job["id"])["step"] or 0) > 0, seconds=60)
-        worker = next(row["worker"] for row in stack.job(job["id"])["timeline"] if row["state"] == "running")
-        pid = int(worker.split("-")[-2])
-        os.kill(pid, signal.SIGSTOP)
-        os.kill(pid, signal.SIGCONT)
-        assert psutil.pid_exists(pid)
-        assert stack.wait(job["id"])["status"] == "completed"
+    for seed in (32, 33):
+        assert stack.make(seed=seed, **ASKED)["status"] == "completed"
 
 
 @pytest.fixture
@@ -126,8 +115,9 @@ def test_a_job_conditioned_on_an_upload_survives_a_restart_before_it_ran(
         assert again.wait(job["id"])["status"] == "completed"
 
 
-def shared_memory() -> list[str]:
-    return sorted(name for name in os.listdir("/dev/shm") if "orrery" in name)
+def shared_memory(pids: set[int]) -> list[str]:
+    """Regions of these processes, whose names begin with their pid."""
+    return [name for name in os.listdir("/dev/shm") if any(name.startswith(f"orrery-{pid}-") for pid in pids)]
 
 
 def wait_until(condition: Any, *, seconds: float) -> None:

@@ -112,7 +112,6 @@ def gateway() -> None:
     """The HTTP gateway (settings from ORRERY_* variables)."""
     from orrery.gateway.serve import main as serve
 
-    _logging()
     serve()
 
 
@@ -121,7 +120,6 @@ def dispatcher() -> None:
     """The dispatcher (settings from ORRERY_* variables)."""
     from orrery.dispatcher.serve import main as serve
 
-    _logging()
     serve()
 
 

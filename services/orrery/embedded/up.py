@@ -16,13 +16,13 @@ from orrery.embedded.processes import Processes, Program, orrery
 from orrery.embedded.settings import EmbeddedSettings, free_ports
 from orrery.worlds.catalog import DEFAULT_MODEL, find
 from orrery.worlds.components import installed
-from orrery.worlds.errors import StageUnavailable
+from orrery.worlds.errors import ComponentUnusable, StageUnavailable
 
 Say = Callable[[str], None]
 
 
 @asynccontextmanager
-async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float = 180.0) -> AsyncIterator[Processes]:
+async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float = 600.0) -> AsyncIterator[Processes]:
     """Everything up and ready. Raises `StageUnavailable` naming the process that ended or what was still missing."""
     settings.home.mkdir(parents=True, exist_ok=True)
     processes = Processes(settings.logs)
@@ -66,6 +66,15 @@ def _untrained(model: str, models_dir: Path) -> bool:
     return any(manifests[name].random_weights for name in find(model).components if name in manifests)
 
 
+def _components(settings: EmbeddedSettings) -> tuple[str, ...]:
+    """Those of the served model. Raises `ComponentUnusable` naming what is not installed."""
+    wanted = find(settings.model or DEFAULT_MODEL).components
+    missing = sorted(set(wanted) - set(installed(settings.models_dir)))
+    if missing:
+        raise ComponentUnusable(f"{settings.models_dir} has no components {missing}")
+    return wanted
+
+
 def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Program, ...]:
     """Usually one, hosting every model; more of them share the pools."""
     ports = [(settings.triton_port, settings.triton_metrics_port)]
@@ -85,6 +94,7 @@ def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Pr
 def _stage_environment(settings: EmbeddedSettings, number: int, grpc_port: int, metrics_port: int) -> dict[str, str]:
     return {
         "ORRERY_MODELS_DIR": str(settings.models_dir.absolute()),
+        "ORRERY_COMPONENTS": ",".join(_components(settings)),
         "ORRERY_TRANSFORMER": settings.transformer,
         "ORRERY_TRITON_GRPC_PORT": str(grpc_port),
         "ORRERY_TRITON_METRICS_PORT": str(metrics_port),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from pydantic import ValidationError
-
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds import catalog, planner
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.contracts import TEXT2WORLD_REQUEST, StageContract
-from orrery.worlds.errors import InvalidRequest
-from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from orrery.worlds.errors import InvalidField, InvalidRequest
+from orrery.worlds.requests import Numerics, RequestedWorld, WorldRequest, settle
 
 
 class Text2WorldRequest:
@@ -33,11 +31,14 @@ class Text2WorldRequest:
 def _read(text: str) -> tuple[WorldRequest, ModelSpec]:
     try:
         body = json.loads(text)
-        model = catalog.find(body.pop("model", catalog.DEFAULT_MODEL))
+        model = catalog.find(str(body.pop("model", catalog.DEFAULT_MODEL)))
         asked = RequestedWorld.model_validate(body)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise InvalidRequest(f"request is not a JSON object of known fields: {error}", field="request") from error
-    return settle(asked, model, Workflow.TEXT2WORLD), model
+    request = settle(asked, model, Workflow.TEXT2WORLD)
+    if request.numerics is not Numerics.OFFICIAL:
+        raise InvalidField("the ensemble computes official numerics", field="numerics", allowed=[str(Numerics.OFFICIAL)])
+    return request, model
 
 
 def _tensors(request: WorldRequest, model: ModelSpec) -> dict[str, Any]:

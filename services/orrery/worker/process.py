@@ -22,6 +22,7 @@ from orrery.worker.triton_server import TritonOptions, TritonServer
 from orrery.worker.worker import Worker, WorkerSettings
 from orrery.worlds.components import SERVED_BY, ComponentManifest, installed
 from orrery.worlds.contracts import CONTRACTS, ENSEMBLES, POOLED
+from orrery.worlds.errors import ComponentUnusable
 
 log = logging.getLogger("orrery.stage")
 
@@ -63,6 +64,9 @@ def pools_of(stages: tuple[str, ...], components: Mapping[str, ComponentManifest
 def _components(settings: StageEnvironment) -> dict[str, ComponentManifest]:
     found = installed(settings.models_dir)
     wanted = settings.components if settings.components is not None else tuple(found)
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise ComponentUnusable(f"{settings.models_dir} has no components {missing}; it has {sorted(found)}")
     return {name: found[name] for name in wanted}
 
 

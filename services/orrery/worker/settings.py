@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from orrery.worlds.contracts import CONTRACTS, DENOISER_UNARY, POOLED, TEXT2WORLD_REQUEST
 from orrery.worlds.environment import Names, ProcessSettings
@@ -46,3 +46,9 @@ class StageEnvironment(ProcessSettings):
     device: str = "cpu"
     transformer: Literal["in_process", "bls"] = "in_process"
     threads: PositiveInt = 2
+
+    @model_validator(mode="after")
+    def _triton_is_whole(self) -> Self:
+        if (self.triton_binary is None) != (self.triton_backends is None):
+            raise ValueError("triton_binary and triton_backends go together")
+        return self

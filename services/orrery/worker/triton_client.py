@@ -59,14 +59,24 @@ class TritonStages:
                 result = await self._infer(slot, contract, values, on_progress)
             yield result
         except InferenceServerException as error:
-            raise _typed(error) from error
+            typed = _typed(error)
+            if isinstance(typed, StageUnavailable):
+                self._forget_slots()
+            raise typed from error
         finally:
-            idle.append(slot)
+            if slot in self._slots:
+                idle.append(slot)
 
     async def aclose(self) -> None:
+        self._forget_slots()
+        await self._client.close()
+
+    def _forget_slots(self) -> None:
+        """A server that went away took every registration of shared memory with it."""
         for slot in self._slots:
             slot.close()
-        await self._client.close()
+        self._slots.clear()
+        self._idle.clear()
 
     def _new_slot(self) -> _Slot:
         slot = _Slot(self._client, next(self._numbers), self._shm_bytes)

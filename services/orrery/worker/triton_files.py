@@ -49,7 +49,8 @@ def _wheel() -> Path:
     found = importlib.util.find_spec("pytriton")
     if found is None or found.origin is None:
         raise StageUnavailable(
-            "no Triton here: install the extra `triton` (the nvidia-pytriton wheel) or name a binary with --triton"
+            "no Triton here: install the extra `triton` (the nvidia-pytriton wheel), "
+            "or set ORRERY_TRITON_BINARY and ORRERY_TRITON_BACKENDS"
         )
     return Path(found.origin).parent
 

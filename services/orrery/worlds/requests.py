@@ -165,18 +165,17 @@ def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
 
 
 def _num_conditional_frames(asked: RequestedWorld, spec: DenoiserSpec, workflow: Workflow) -> int:
-    if workflow is not Workflow.VIDEO2WORLD:
-        if asked.num_conditional_frames not in (None, 1):
-            raise InvalidField(f"{workflow} is conditioned on no clip", field="num_conditional_frames", allowed=[1])
-        return 1
     frames = 1 if asked.num_conditional_frames is None else asked.num_conditional_frames
-    if frames not in spec.num_conditional_frames:
-        raise InvalidField(
-            f"num_conditional_frames {frames} is not offered",
-            field="num_conditional_frames",
-            allowed=list(spec.num_conditional_frames),
-        )
+    allowed = _conditioning(spec, workflow)
+    if frames not in allowed:
+        message = f"num_conditional_frames {frames} is not offered for {workflow}"
+        raise InvalidField(message, field="num_conditional_frames", allowed=list(allowed))
     return frames
+
+
+def _conditioning(spec: DenoiserSpec, workflow: Workflow) -> tuple[int, ...]:
+    """Only video2world takes a clip; a world from text is conditioned on the one image made before it."""
+    return spec.num_conditional_frames if workflow is Workflow.VIDEO2WORLD else (1,)
 
 
 def _steps(asked: RequestedWorld, model: ModelSpec) -> int:
@@ -236,7 +235,7 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
         },
         "num_frames": {"default": spec.default_num_frames, "allowed": str(spec.num_frames)},
         "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
-        "num_conditional_frames": {"default": 1, "allowed": list(spec.num_conditional_frames) or [1]},
+        "num_conditional_frames": {"default": 1, "allowed": list(_conditioning(spec, workflow))},
         "num_inference_steps": {
             "default": model.default_num_inference_steps,
             "allowed": str(model.num_inference_steps),
