@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
+import grpc
 import numpy as np
 from tritonclient import grpc as triton
 from tritonclient.grpc import aio
@@ -22,7 +23,15 @@ from orrery.worlds.tensors import NUMPY_TYPES, Array, named, to_array, to_value
 from orrery.worlds.wire import MARK, decode_error
 
 _THREAD_BYTES = 4 * 1024 * 1024  # a larger copy would hold up the event loop
-_GONE = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.UNIMPLEMENTED", "StatusCode.NOT_FOUND")
+# How Triton says that it, a model or a Python stub is not there, or that it was started anew and knows no region of before.
+_GONE = (
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "UNIMPLEMENTED",
+    "NOT_FOUND",
+    "Unable to find shared memory region",
+    "Stub process",
+)
 
 
 def by_shared_memory(tensor: Tensor) -> bool:
@@ -58,8 +67,8 @@ class TritonStages:
             with slot.steered(control or Control()):
                 result = await self._infer(slot, contract, values, on_progress)
             yield result
-        except InferenceServerException as error:
-            typed = _typed(error)
+        except (InferenceServerException, grpc.RpcError) as error:
+            typed = _typed(str(error))
             if isinstance(typed, StageUnavailable):
                 self._forget_slots()
             raise typed from error
@@ -112,6 +121,8 @@ class TritonStages:
         except BaseException:
             responses.cancel()
             raise
+        finally:
+            answered.set()
         if final is not None:
             return final
         raise StageUnavailable(f"{contract.name}: the stream ended before its last response")
@@ -213,8 +224,8 @@ def _is_final(result: triton.InferResult) -> bool:
     return bool(result.get_response().parameters["triton_final_response"].bool_param)
 
 
-def _typed(error: InferenceServerException) -> OrreryError:
-    """The stage's own error if it sent one; else what Triton's status says about trying again."""
-    if MARK not in str(error) and str(error.status()) in _GONE:
-        return StageUnavailable(f"Triton: {error.message()}")
-    return decode_error(error.message())
+def _typed(text: str) -> OrreryError:
+    """The stage's own error if it sent one; else what Triton's words say about trying again."""
+    if MARK not in text and any(sign in text for sign in _GONE):
+        return StageUnavailable(f"Triton: {text}")
+    return decode_error(text)
