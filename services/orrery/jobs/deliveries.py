@@ -33,7 +33,7 @@ class Deliveries(Protocol):
         ...
 
     async def accept(self, deliveries: Sequence[Delivery], *, after: str, cursor: str) -> bool:
-        """Owes the deliveries and moves the cursor from `after` to `cursor`, in one transaction; False if it stood elsewhere."""
+        """Owes the deliveries and moves the cursor from `after` to `cursor` in one transaction; False if it was elsewhere."""
         ...
 
     async def take(self, limit: int, *, seconds: float) -> list[Delivery]:
