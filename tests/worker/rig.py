@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from orrery.artifacts import ArtifactStore, open_store
 from orrery.jobs.cancelling import end
 from orrery.jobs.memory import MemoryJobs
-from orrery.jobs.records import Claim, Completion, Job, Standing, Submission, TaskRecord
+from orrery.jobs.records import Claim, Completion, Job, Signal, Standing, Submission, TaskRecord
 from orrery.worker.runner import CheckpointPolicy, Runner
 from orrery.worker.stage_client import InProcessStages, StageClient
 from orrery.worker.tensors import store
@@ -124,6 +124,17 @@ class Line(MemoryJobs):
         write = super().release
         standing: Standing = await self._pass("release", None, lambda: write(claim))
         return standing
+
+    async def announce(self, worker: str, pools: Iterable[str], *, seconds: float) -> None:
+        write = super().announce
+        await self._pass("announce", pools, lambda: write(worker, pools, seconds=seconds))
+
+    async def signals(self) -> AsyncGenerator[Signal, None]:
+        """Until the line is cut."""
+        async for signal in super().signals():
+            if self.cut:
+                raise StoreUnavailable("cut off")
+            yield signal
 
     def of(self, *names: str) -> list[Any]:
         return [detail for name, detail in self.written if name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 import pytest
 from safetensors.numpy import load
@@ -70,7 +71,7 @@ async def test_cut_off_for_longer_a_worker_stops_by_its_own_clock_and_another_go
             queue.cut = False
             await rig.ended()
             await asyncio.sleep(0.1)
-        late = [entry for entry in queue.written[written:] if entry[0] != "ask"]
+        late = [entry for entry in queue.written[written:] if entry[0] not in ("ask", "announce")]
     assert late == []
     assert len(one.ran) == stopped, "nothing was computed by the stale owner after its lease"
     assert two.ran == list(range(kept + 1, 101))
@@ -87,8 +88,8 @@ async def test_a_worker_that_was_frozen_writes_nothing_and_claims_afresh(rig: Ri
         written = len(queue.written)
         time.sleep(LEASE * 1.2)  # as SIGSTOP does: nothing of this process's loop runs, the clock does
         await rig.ended()
-    first = next(name for name, _ in queue.written[written:])
-    assert first == "ask"
+    first = next(name for name, _ in queue.written[written:] if name != "announce")
+    assert first == "ask", "what it had claimed is not spoken of any more"
     task = await rig.task()
     assert (task.leases_lost, task.attempt) == (1, 2)
     assert await value(rig) == answer(3, 80)
@@ -128,6 +129,31 @@ async def test_a_store_that_is_away_at_the_end_of_a_drain_keeps_nobody(rig: Rig)
     async with working(rig.worker(FakeDenoiser(seconds=0), "next")):
         await rig.ended()
     assert await value(rig) == answer(3, 1000)
+
+
+async def test_a_signal_that_is_missed_is_made_up_for_by_the_next_answer(rig: Rig) -> None:
+    queue, denoiser = Line(rig.jobs), FakeDenoiser(seconds=0.02)
+    async with working(rig.worker(denoiser, queue=queue)):
+        await rig.submit(num_steps=1000)
+        await eventually(lambda: len(denoiser.ran) >= 3)
+        queue.cut = True
+        await rig.jobs.cancel("job")
+        await asyncio.sleep(0.1)
+        queue.cut = False
+        before = len(denoiser.ran)
+        await rig.submit("next", num_steps=2)
+        await rig.ended("next")
+    assert len(denoiser.ran) - before < 20
+
+
+async def test_a_worker_that_cannot_watch_does_not_go_on_blindly(rig: Rig) -> None:
+    class Broken(Line):
+        async def announce(self, worker: str, pools: Iterable[str], *, seconds: float) -> None:
+            if seconds:
+                raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await asyncio.wait_for(rig.worker(FakeDenoiser(), queue=Broken(rig.jobs)).run(), 5)
 
 
 async def test_an_answer_that_comes_too_late_revives_nothing(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from worker.rig import Rig, eventually, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-STEPS = 400
+STEPS = 250
 
 
 async def test_preempted_and_handed_on_the_result_is_the_same(triton: TritonStages) -> None:

@@ -51,12 +51,16 @@ class Worker:
         """Until `drain` is called and what was claimed is done, or handed back when the drain's time is over."""
         watchers = [asyncio.create_task(self._announce()), asyncio.create_task(self._watch_signals())]
         loops = [asyncio.create_task(self._serve(stage)) for stage in self._settings.pools]
-        drained = asyncio.create_task(self._drain_after_signal(loops))
+        serving = asyncio.create_task(self._until_served(loops))
         try:
-            await asyncio.gather(*loops, drained)
+            # A watcher never ends but by an error, which is everybody's.
+            ended, _ = await asyncio.wait({serving, *watchers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            await end(*watchers, *loops, drained)
-            await self._queue.announce(self._settings.name, (), seconds=0)
+            await end(*watchers, *loops, serving)
+            with contextlib.suppress(StoreUnavailable):
+                await self._queue.announce(self._settings.name, (), seconds=0)
 
     def drain(self) -> None:
         """Stops claiming."""
@@ -164,6 +168,9 @@ class Worker:
             # Until everything is up, look often: somebody is waiting for it.
             complete = len(ready) == sum(map(len, self._settings.pools.values()))
             await asyncio.sleep(every if complete else self._settings.not_ready_wait)
+
+    async def _until_served(self, loops: list[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*loops, self._drain_after_signal(loops))
 
     async def _drain_after_signal(self, loops: list[asyncio.Task[None]]) -> None:
         await self._draining.wait()
