@@ -87,7 +87,7 @@ def test_a_gateway_stops_although_someone_follows_a_job(redis_url: str, tmp_path
         client = httpx.Client(base_url=url, trust_env=False)
         job = client.post("/v1/videos", json={"prompt": "a robot"}).json()
         with client.stream("GET", f"/v1/videos/{job['id']}/events") as events:
-            assert next(events.iter_lines()).startswith("id: ")
+            assert next(events.iter_lines()).startswith("retry: ")
             started.send_signal(signal.SIGTERM)
             started.wait(timeout=20)
     client.close()

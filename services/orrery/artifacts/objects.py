@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
@@ -17,13 +18,19 @@ import obstore
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 from pydantic import TypeAdapter
 
-from orrery.artifacts.store import Outputs
+from orrery.artifacts.errors import storage_named
+from orrery.artifacts.store import Outputs, Stored
 from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound
 from orrery.worlds.plan import ArtifactRef
 
 OCTETS = "application/octet-stream"
 _CHUNK_BYTES = 4 * 1024 * 1024
 _INLINE_BYTES = 256 * 1024  # below this a digest is cheaper than a hop to a thread
+REFRESH_SECONDS = 20 * 60
+"""What is put again after so long is written again, so that a sweeper sees that it is wanted."""
+MEMO_REFRESH_SECONDS = 3600
+"""What is recalled after so long is noted as used."""
+_LISTED_AT_ONCE = 1000
 _OUTPUTS = TypeAdapter(dict[str, ArtifactRef])
 
 
@@ -45,20 +52,22 @@ class ObjectArtifacts:
 
     async def put(self, data: bytes | memoryview, *, media_type: str = OCTETS) -> ArtifactRef:
         ref = ArtifactRef(digest=await _digest(data), size=len(data), media_type=media_type)
-        if not await self._has(ref):
-            await obstore.put_async(self._store, _path(ref.digest), data)
+        with storage_named():
+            if not await self._is_fresh(ref):
+                await obstore.put_async(self._store, _path(ref.digest), data)
         return ref
 
     async def put_stream(self, chunks: AsyncIterable[bytes], *, media_type: str = OCTETS) -> ArtifactRef:
         incoming = f"incoming/{uuid.uuid4().hex}"
         tally = _Tally()
-        try:
-            await obstore.put_async(self._store, incoming, tally.over(chunks), chunk_size=_CHUNK_BYTES, use_multipart=True)
-        except BaseException as error:
-            await self._discard(incoming)
-            raise tally.error or error from None
-        ref = ArtifactRef(digest=tally.sha256.hexdigest(), size=tally.size, media_type=media_type)
-        await obstore.rename_async(self._store, incoming, _path(ref.digest), overwrite=True)
+        with storage_named():
+            try:
+                await obstore.put_async(self._store, incoming, tally.over(chunks), chunk_size=_CHUNK_BYTES, use_multipart=True)
+            except BaseException as error:
+                await self._discard(incoming)
+                raise tally.error or error from None
+            ref = ArtifactRef(digest=tally.sha256.hexdigest(), size=tally.size, media_type=media_type)
+            await obstore.rename_async(self._store, incoming, _path(ref.digest), overwrite=True)
         return ref
 
     async def get(self, ref: ArtifactRef) -> memoryview:
@@ -87,16 +96,69 @@ class ObjectArtifacts:
         except FileNotFoundError:
             return None
         present = await asyncio.gather(*(self._has(ref) for ref in outputs.values()))
-        return outputs if all(present) else None
+        if not all(present):
+            return None
+        if _age(found.meta) >= MEMO_REFRESH_SECONDS:
+            await self.remember(key, outputs)
+        return outputs
 
     async def remember(self, key: str, outputs: Outputs) -> None:
         await obstore.put_async(self._store, _memo_path(key), _OUTPUTS.dump_json(dict(outputs)))
 
-    async def _has(self, ref: ArtifactRef) -> bool:
+    async def stored(self) -> AsyncIterator[Stored]:
+        async for meta in self._list("sha256"):
+            yield Stored(meta["path"].rpartition("/")[2], meta["size"], meta["last_modified"].timestamp())
+
+    async def memos(self) -> AsyncIterator[Stored]:
+        async for meta in self._list("memo"):
+            name = meta["path"].rpartition("/")[2]
+            yield Stored(name.removesuffix(".json"), meta["size"], meta["last_modified"].timestamp())
+
+    async def _list(self, prefix: str) -> AsyncIterator[obstore.ObjectMeta]:
+        async for batch in obstore.list(self._store, prefix=prefix, chunk_size=_LISTED_AT_ONCE):
+            for meta in batch:
+                yield meta
+
+    async def memo(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
-            return (await obstore.head_async(self._store, _path(ref.digest)))["size"] == ref.size
+            found = await obstore.get_async(self._store, _memo_path(key))
+            return _OUTPUTS.validate_json(bytes(await found.bytes_async()))
+        except FileNotFoundError:
+            return None
+
+    async def forget(self, key: str) -> None:
+        await self._discard(_memo_path(key))
+
+    async def delete(self, digest: str, *, older_than: float) -> bool:
+        try:
+            meta = await obstore.head_async(self._store, _path(digest))
         except FileNotFoundError:
             return False
+        if _age(meta) < older_than:
+            return False
+        await self._discard(_path(digest))
+        return True
+
+    async def clear_incoming(self, *, older_than: float) -> int:
+        left = [meta["path"] async for meta in self._list("incoming") if _age(meta) >= older_than]
+        for path in left:
+            await self._discard(path)
+        return len(left)
+
+    async def _has(self, ref: ArtifactRef) -> bool:
+        return await self._head(ref) is not None
+
+    async def _is_fresh(self, ref: ArtifactRef) -> bool:
+        meta = await self._head(ref)
+        return meta is not None and _age(meta) < REFRESH_SECONDS
+
+    async def _head(self, ref: ArtifactRef) -> obstore.ObjectMeta | None:
+        """None also for what was cut off."""
+        try:
+            meta = await obstore.head_async(self._store, _path(ref.digest))
+        except FileNotFoundError:
+            return None
+        return meta if meta["size"] == ref.size else None
 
     async def _open(self, ref: ArtifactRef) -> obstore.GetResult:
         try:
@@ -138,6 +200,10 @@ async def _digest(data: bytes | memoryview) -> str:
     if len(data) < _INLINE_BYTES:
         return hashlib.sha256(data).hexdigest()
     return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+
+
+def _age(meta: obstore.ObjectMeta) -> float:
+    return time.time() - meta["last_modified"].timestamp()
 
 
 def _path(digest: str) -> str:

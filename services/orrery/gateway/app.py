@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from orrery.artifacts import ArtifactStore
-from orrery.gateway.context import Gateway, GatewayJobs
+from orrery.gateway.context import Gateway
 from orrery.gateway.errors import install_handlers
-from orrery.gateway.metrics import MeasuredRequests, new_metrics
-from orrery.gateway.routes import content, events, images, models, service, videos
+from orrery.gateway.following import ENDS, Following
+from orrery.gateway.forecast import Forecaster, GatewayJobs
+from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
+from orrery.gateway.routes import content, dead, events, images, models, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.waiting import end
-from orrery.worlds.errors import StoreUnavailable
+from orrery.jobs.deliveries import Deliveries
+from orrery.jobs.records import Event
+from orrery.worlds.errors import JobNotFound
 
-log = logging.getLogger(__name__)
+ROUTERS = (
+    videos.router,
+    sync.router,
+    content.router,
+    events.router,
+    webhooks.router,
+    images.router,
+    dead.router,
+    models.router,
+    service.router,
+)
 
-ROUTERS = (videos.router, content.router, events.router, images.router, models.router, service.router)
-RETRY_SECONDS = 5.0
 
-
-def create_app(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactStore) -> FastAPI:
-    """An app of its own: nothing is shared between two of them but `jobs` and `artifacts`."""
+def create_app(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactStore, deliveries: Deliveries) -> FastAPI:
+    """An app of its own: nothing is shared between two of them but `jobs`, `artifacts` and `deliveries`."""
     app = FastAPI(title="Orrery", lifespan=_lifespan, redirect_slashes=False)
-    app.state.gateway = Gateway(settings, jobs, artifacts, new_metrics(), asyncio.Semaphore(settings.decode_threads))
+    app.state.gateway = _gateway(settings, jobs, artifacts, deliveries)
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
     install_handlers(app)
     for router in ROUTERS:
@@ -36,28 +45,40 @@ def create_app(settings: GatewaySettings, jobs: GatewayJobs, artifacts: Artifact
     return app
 
 
+def _gateway(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactStore, deliveries: Deliveries) -> Gateway:
+    metrics, forecaster = new_metrics(), Forecaster(jobs)
+
+    async def ended(event: Event) -> None:
+        metrics.ended.labels(ENDS[event.type]).inc()
+        await _learn(forecaster, jobs, metrics, event)
+
+    return Gateway(
+        settings=settings,
+        jobs=jobs,
+        artifacts=artifacts,
+        metrics=metrics,
+        decoding=asyncio.Semaphore(settings.decode_threads),
+        forecaster=forecaster,
+        following=Following(jobs, forecaster.start, ended),
+        deliveries=deliveries,
+    )
+
+
+async def _learn(forecaster: Forecaster, jobs: GatewayJobs, metrics: Metrics, event: Event) -> None:
+    try:
+        job = await jobs.get(event.job_id)
+    except JobNotFound:  # deleted since
+        return
+    forecaster.learn(job)
+    error = forecaster.error(job)
+    if error is not None:
+        metrics.eta_error.observe(error)
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    counting = asyncio.create_task(_count_ended(app.state.gateway))
+    following = asyncio.create_task(app.state.gateway.following.run())
     try:
         yield
     finally:
-        await end(counting)
-
-
-async def _count_ended(gateway: Gateway) -> None:
-    """Follows the store's events, over interruptions, from the last one seen."""
-    started, seen = time.time(), "0"
-    while True:
-        try:
-            async for event in gateway.jobs.events(after=seen):
-                seen = event.id
-                state = event.type.removeprefix("job.")
-                if event.at >= started and state in ENDS:
-                    gateway.metrics.ended.labels(state).inc()
-        except StoreUnavailable as error:
-            log.warning("%s", error.message)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-ENDS = frozenset({"completed", "failed", "cancelled"})
+        await end(following)

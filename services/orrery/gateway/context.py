@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from orrery.artifacts import ArtifactStore
+from orrery.gateway.following import Following
+from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import Metrics
 from orrery.gateway.settings import GatewaySettings
-from orrery.jobs.store import JobStore, Pools
+from orrery.jobs.deliveries import Deliveries
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import InvalidField, UnknownModel
-
-
-class GatewayJobs(JobStore, Pools, Protocol):
-    """The job store as a gateway needs it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,9 @@ class Gateway:
     artifacts: ArtifactStore
     metrics: Metrics
     decoding: asyncio.Semaphore
+    forecaster: Forecaster
+    following: Following
+    deliveries: Deliveries
 
     def model(self, name: object) -> ModelSpec:
         """A served model; None means the default one. Raises `UnknownModel` with those that are served."""

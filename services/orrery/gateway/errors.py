@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -11,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from orrery.worlds.errors import InvalidField, InvalidRequest, OrreryError, StoreUnavailable
+from orrery.worlds.errors import InvalidField, InvalidRequest, OrreryError, QueueFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,12 @@ class GenerationTimeout(OrreryError):
     grpc_code = "DEADLINE_EXCEEDED"
 
 
+class WebhooksNotSetUp(OrreryError):
+    code = "webhooks_not_set_up"
+    http_status = 409
+    grpc_code = "FAILED_PRECONDITION"
+
+
 def error_response(error: OrreryError, headers: dict[str, str] | None = None) -> Response:
     """`{"error": {...}}`. ASCII, because a message may quote half of a surrogate pair."""
     kind = "server_error" if error.http_status >= 500 else "invalid_request_error"
@@ -70,6 +77,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _unexpected)
     app.add_exception_handler(StoreUnavailable, _store_down)
+    app.add_exception_handler(QueueFull, _queue_full)
 
 
 async def _typed(_request: Request, error: Exception) -> Response:
@@ -102,6 +110,11 @@ async def _store_down(_request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreUnavailable)  # noqa: S101
     log.error("%s", error.message)
     return error_response(error, {"Retry-After": "5"})
+
+
+async def _queue_full(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, QueueFull)  # noqa: S101
+    return error_response(error, {"Retry-After": str(max(1, math.ceil(error.retry_after)))})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

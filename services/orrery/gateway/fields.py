@@ -14,7 +14,9 @@ from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.errors import InvalidField, UnknownField
 from orrery.worlds.requests import RequestedWorld
 
-INTEGERS = frozenset({"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n"})
+INTEGERS = frozenset(
+    {"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n", "expires_after"}
+)
 NUMBERS = frozenset({"guidance_scale"})
 MAX_INTEGER = 2**63 - 1
 MAX_CHARACTERS = 20_000

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orrery.jobs.gauges import PoolGauges
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+ETA_BUCKETS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
 UNMATCHED = "unmatched"
 
 
@@ -23,6 +24,7 @@ class Metrics:
     seconds: Histogram
     submitted: Counter
     ended: Counter
+    eta_error: Histogram
     pools: PoolGauges = field(default_factory=PoolGauges)
 
 
@@ -38,7 +40,13 @@ def new_metrics() -> Metrics:
     ended = Counter(
         "orrery_jobs_ended", "Jobs of the whole store that ended while this gateway ran", ["state"], registry=registry
     )
-    metrics = Metrics(registry, requests, seconds, submitted, ended)
+    eta_error = Histogram(
+        "orrery_eta_error_ratio",
+        "Of completed jobs that this gateway took: how far the time it told then was from the time it took, as a share of it",
+        buckets=ETA_BUCKETS,
+        registry=registry,
+    )
+    metrics = Metrics(registry, requests, seconds, submitted, ended, eta_error)
     registry.register(metrics.pools)
     return metrics
 

@@ -14,6 +14,7 @@ from orrery.artifacts import open_store
 from orrery.gateway import logs
 from orrery.gateway.app import create_app
 from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.deliveries import RedisDeliveries
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.environment import from_environment
 
@@ -31,9 +32,16 @@ def serve(settings: GatewaySettings) -> None:
 
 async def _serve(settings: GatewaySettings) -> None:
     artifacts = open_store(settings.artifacts_url)
-    async with aclosing(RedisJobs.connect(settings.redis_url)) as jobs:
+    jobs = RedisJobs.connect(
+        settings.redis_url,
+        max_waiting_per_pool=settings.max_waiting_per_pool,
+        max_waiting_per_tenant=settings.max_waiting_per_tenant,
+        retention=settings.retention_seconds,
+    )
+    deliveries = RedisDeliveries.connect(settings.redis_url)
+    async with aclosing(jobs), aclosing(deliveries):
         config = uvicorn.Config(
-            create_app(settings, jobs, artifacts),
+            create_app(settings, jobs, artifacts, deliveries),
             host=settings.host,
             port=settings.port,
             log_config=None,

@@ -17,7 +17,9 @@ class GatewaySettings(ProcessSettings):
 
     `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
-    checkpoints are untrained.
+    checkpoints are untrained. A job is kept for `retention_seconds` after its end if its client does not say how long.
+    `webhooks` says that there is a dispatcher with a secret to sign them. `max_waiting_per_pool` and `max_waiting_per_tenant`
+    count accepted tasks that were not started; beyond them requests are refused with 429.
     """
 
     redis_url: str
@@ -35,6 +37,10 @@ class GatewaySettings(ProcessSettings):
     decode_threads: int = Field(default=2, gt=0)
     poll_after_ms: int = Field(default=500, gt=0)
     generation_timeout_seconds: float = Field(default=600.0, gt=0)
+    retention_seconds: float = Field(default=7 * 24 * 3600.0, gt=0)
+    webhooks: bool = False
+    max_waiting_per_pool: int = Field(default=100_000, gt=0)
+    max_waiting_per_tenant: int = Field(default=50_000, gt=0)
     shutdown_seconds: int = Field(default=10, gt=0)
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from orrery.gateway.context import Gateway
 from orrery.gateway.media import MEDIA_TYPE, read_conditioning
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.terms import Terms
 from orrery.guardrails.prompts import check_prompts
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
@@ -19,6 +20,8 @@ from orrery.worlds.requests import WorldRequest
 log = logging.getLogger(__name__)
 
 JOB_ID_PREFIX = "video_"
+WEBHOOK_URL = "webhook_url"
+"""The note of a job that says who wants to be told."""
 
 
 def guard(request: WorldRequest) -> None:
@@ -39,17 +42,34 @@ def _read(request: WorldRequest, reference: BinaryIO, settings: GatewaySettings)
     return read.to_bytes(), read.notes(request.size)
 
 
-async def submit(gateway: Gateway, request: WorldRequest, model: ModelSpec, notes: dict[str, Any] | None = None) -> Job:
-    """Plans and submits, and counts it."""
+async def submit(
+    gateway: Gateway,
+    request: WorldRequest,
+    model: ModelSpec,
+    terms: Terms,
+    *,
+    body: str = "",
+    notes: dict[str, Any] | None = None,
+) -> tuple[Job, bool]:
+    """Plans and submits. The job, and whether it was there before under the same key; `body` is the body's digest.
+
+    An upload that was stored for a job that is then refused is left to the sweeper: another job may name the same bytes by now.
+    """
     submission = Submission(
         job_id=JOB_ID_PREFIX + uuid.uuid4().hex,
         model=model.name,
         workflow=request.workflow.value,
         request=request.model_dump(mode="json"),
         plan=plan(request, model),
-        notes=notes or {},
+        notes=(notes or {}) | ({WEBHOOK_URL: terms.webhook_url} if terms.webhook_url else {}),
+        tenant=terms.tenant,
+        priority=terms.priority,
+        idempotency=terms.idempotency(body),
+        retention=terms.retention,
     )
     job = await gateway.jobs.submit(submission)
-    gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
-    log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
-    return job
+    replayed = job.id != submission.job_id
+    if not replayed:
+        gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
+        log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
+    return job, replayed

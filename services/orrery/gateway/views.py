@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.submitting import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, TaskRecord, TaskState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
 from orrery.worlds.requests import WorldRequest
 
 
-def job_view(job: Job) -> dict[str, Any]:
+def job_view(job: Job, forecast: Forecast) -> dict[str, Any]:
     """OpenAI's `video` object and Orrery's own fields after it."""
     request = WorldRequest.model_validate(job.request)
-    return _video(job, request) | _world(job, request) | _work(job) | _media(job, request)
+    return _video(job, request) | _world(job, request) | asdict(forecast) | _work(job) | _media(job, request)
 
 
 def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
         "progress": int(job.progress * 100),
         "created_at": int(job.created_at),
         "completed_at": None if completed is None else int(completed),
-        "expires_at": None,
+        "expires_at": None if job.expires_at is None else int(job.expires_at),
         "size": str(request.size),
         "seconds": f"{request.num_frames / request.fps:g}",
         "prompt": request.prompt,
@@ -39,12 +43,16 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
 def _world(job: Job, request: WorldRequest) -> dict[str, Any]:
     settled = request.model_dump(mode="json", exclude={"conditioning", "workflow", "prompt"}) | {"size": str(request.size)}
     shown = ("seed", "num_frames", "fps", "num_inference_steps", "guidance_scale", "sampler")
-    return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": job.notes, "parameters": settled}
+    notes = {name: note for name, note in job.notes.items() if name != WEBHOOK_URL}
+    return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": notes, "parameters": settled}
 
 
 def _work(job: Job) -> dict[str, Any]:
     stepping = next((t for t in reversed(job.tasks) if t.state is TaskState.RUNNING and t.num_steps), None)
     return {
+        "tenant": job.tenant,
+        "priority": job.priority.value,
+        "webhook_url": job.notes.get(WEBHOOK_URL),
         "stage": job.stage,
         "step": stepping and stepping.step,
         "num_steps": stepping and stepping.num_steps,
@@ -63,8 +71,8 @@ def _media(job: Job, request: WorldRequest) -> dict[str, Any]:
     return {"media_type": MEDIA_TYPES[request.output_format], "file_size": media and media.size}
 
 
-def page_view(page: JobPage) -> dict[str, Any]:
-    data = [job_view(job) for job in page.jobs]
+def page_view(page: JobPage, forecasts: Sequence[Forecast]) -> dict[str, Any]:
+    data = [job_view(job, forecast) for job, forecast in zip(page.jobs, forecasts, strict=True)]
     ids = [job.id for job in page.jobs]
     return {
         "object": "list",

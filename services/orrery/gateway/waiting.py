@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from anyio import CancelScope
@@ -14,6 +14,8 @@ from orrery.jobs import cancelling
 from orrery.jobs.records import Job, JobState
 from orrery.jobs.store import JobStore
 from orrery.worlds.errors import from_dict
+
+CLIENT_GONE = 499
 
 
 async def all_completed(store: JobStore, jobs: Sequence[Job]) -> list[Job]:
@@ -32,10 +34,23 @@ async def _completed(store: JobStore, job_id: str) -> Job:
     return job
 
 
-async def end(task: asyncio.Task[Any]) -> None:
-    """Ends the task, whatever is cancelled meanwhile."""
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Ends the tasks, whatever is cancelled meanwhile."""
     with CancelScope(shield=True):
-        await cancelling.end(task)
+        await cancelling.end(*(task for task in tasks if isinstance(task, asyncio.Task)))
+
+
+async def first_of(
+    waiting: asyncio.Future[Any], leaving: Coroutine[Any, Any, None], *, seconds: float
+) -> asyncio.Future[Any] | None:
+    """Which of the two was first, the work if it was both; None if neither within `seconds`. What is left is ended."""
+    left: asyncio.Future[Any] = asyncio.ensure_future(leaving)
+    both: set[asyncio.Future[Any]] = {waiting, left}
+    try:
+        done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*(task for task in both if not task.done()))
+    return waiting if waiting in done else left if done else None
 
 
 async def until_disconnect(request: Request) -> None:

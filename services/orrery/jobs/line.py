@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from orrery.jobs.records import Priority
 from orrery.jobs.rows import TaskRow
-from orrery.jobs.rules import MOST_CREDIT, SMOOTHING, TURN, WEIGHTS
+from orrery.jobs.rules import MOST_CREDIT, PRICE_SMOOTHING, TURN, WEIGHTS
 
 
-def average(old: float | None, value: float) -> float:
-    return value if old is None else old + SMOOTHING * (value - old)
+def average(old: float | None, value: float, smoothing: float) -> float:
+    return value if old is None else old + smoothing * (value - old)
 
 
 def ticket_of(row: TaskRow) -> int:
@@ -98,7 +98,7 @@ class Line:
 
     def charge(self, row: TaskRow, seconds: float) -> None:
         """Charges the tenant what a task cost above the average, or gives it back what it cost below."""
-        self._price = average(self._price, seconds)
+        self._price = average(self._price, seconds, PRICE_SMOOTHING)
         ring = self._ring(row)
         if self._price <= 0 or row.tenant not in ring:
             return

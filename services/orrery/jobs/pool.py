@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from orrery.jobs.line import Line, average
 from orrery.jobs.records import Priority, ServiceRate
 from orrery.jobs.rows import TaskRow
-from orrery.jobs.rules import MOST_PREEMPTIONS
+from orrery.jobs.rules import MOST_PREEMPTIONS, PACE_SMOOTHING
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Pool:
     def count(self, row: TaskRow, seconds: float, stage_seconds: float) -> None:
         """A task is done that held its worker for `seconds`."""
         self.served += 1
-        self.pace = average(self.pace, seconds)
+        self.pace = average(self.pace, seconds, PACE_SMOOTHING)
         self.line.charge(row, stage_seconds)
 
     @property

@@ -19,8 +19,11 @@ MOST_CREDIT = 8 * TURN
 MOST_PREEMPTIONS = 8
 """A task that was displaced so often runs to its end."""
 
-SMOOTHING = 0.2
-"""Weight of the latest value in the moving averages."""
+PACE_SMOOTHING = 0.2
+"""Weight of the latest task in the seconds that one holds a worker: soon right after a change."""
+
+PRICE_SMOOTHING = 0.02
+"""Weight of the latest task in the average price: steady, for shares are reckoned by it."""
 
 UNMEASURED = 10.0
 """Seconds a task is taken to need in a pool that has not completed any."""

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from orrery.jobs.keys import ROOT
 from orrery.jobs.outage import outages_named
 from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS
-from orrery.jobs.rules import MOST_CREDIT, MOST_PREEMPTIONS, SMOOTHING, WEIGHTS
+from orrery.jobs.rules import MOST_CREDIT, MOST_PREEMPTIONS, PACE_SMOOTHING, PRICE_SMOOTHING, WEIGHTS
 from orrery.jobs.server import check_version
 
 JOB_EVENTS_KEPT = 2_000
@@ -47,7 +47,8 @@ def _constants(events_kept: int) -> str:
             f"local JOB_MOVES = {_moves(JOB_TRANSITIONS)}",
             f"local TASK_MOVES = {_moves(TASK_TRANSITIONS)}",
             f"local CLASSES, WEIGHTS = {{{', '.join(classes)}}}, {{{', '.join(weights)}}}",
-            f"local MOST_CREDIT, MOST_PREEMPTIONS, SMOOTHING = {MOST_CREDIT}, {MOST_PREEMPTIONS}, {SMOOTHING}",
+            f"local MOST_CREDIT, MOST_PREEMPTIONS = {MOST_CREDIT}, {MOST_PREEMPTIONS}",
+            f"local PACE_SMOOTHING, PRICE_SMOOTHING = {PACE_SMOOTHING}, {PRICE_SMOOTHING}",
             f"local EVENTS_KEPT, JOB_EVENTS_KEPT = {events_kept}, {JOB_EVENTS_KEPT}",
             f"local SIGNALS_KEPT = {SIGNALS_KEPT}\n",
         ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orrery.artifacts import open_store
 from orrery.jobs.redis import RedisJobs
-from orrery.worker.runner import Runner
+from orrery.worker.runner import CheckpointPolicy, Runner
 from orrery.worker.settings import StageEnvironment
 from orrery.worker.shared_memory import sweep
 from orrery.worker.triton_client import TritonStages
@@ -38,7 +38,13 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
     server = TritonServer(_triton_options(settings, repository, environment))
     jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
     stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
-    runner = Runner(queue=jobs, artifacts=open_store(settings.artifacts_url), stages=stages, components=components)
+    runner = Runner(
+        queue=jobs,
+        artifacts=open_store(settings.artifacts_url),
+        stages=stages,
+        components=components,
+        checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
+    )
     worker = Worker(_worker_settings(settings, components), jobs, runner)
     _on_signals(worker)
     try:

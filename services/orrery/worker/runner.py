@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from orrery.artifacts import ArtifactStore, memo_key
-from orrery.jobs.records import Claim, Completion, Standing
+from orrery.jobs.records import Claim, Completion
 from orrery.jobs.store import TaskQueue
-from orrery.worker.stage_client import StageClient
+from orrery.worker.holding import Holding
+from orrery.worker.stage_client import StageClient, StageResult
+from orrery.worker.telling import telling
 from orrery.worker.tensors import fetch, store
 from orrery.worlds.components import ComponentManifest
-from orrery.worlds.contracts import CONTRACTS
-from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.contracts import CONTRACTS, StageContract
+from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound, CheckpointRefused, ComponentUnusable
 from orrery.worlds.plan import ArtifactRef, Task
 
-_PROGRESS_SECONDS = 0.1
+log = logging.getLogger("orrery.worker")
 
 
-class TaskLost(Exception):
-    """The store said that the task is not this worker's to finish any more."""
+class TaskYielded(Exception):
+    """The stage stopped as it was asked to; its last checkpoint is kept."""
 
-    def __init__(self, standing: Standing) -> None:
-        super().__init__(standing.value)
-        self.standing = standing
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """A stage is asked for a checkpoint every so many seconds or steps, whichever comes first; 0 is never."""
+
+    seconds: float = 30.0
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,25 +45,49 @@ class Runner:
     artifacts: ArtifactStore
     stages: StageClient
     components: Mapping[str, ComponentManifest]
+    checkpoints: CheckpointPolicy = CheckpointPolicy()
 
-    async def run(self, claim: Claim) -> Completion:
-        """Raises the stage's typed error, or `TaskLost`."""
+    async def run(self, holding: Holding) -> Completion:
+        """Raises the stage's typed error, `TaskYielded` or `TaskLost`."""
+        claim = holding.claim
         key = memo_key(CONTRACTS[claim.task.stage], self._fingerprint(claim.task), claim.task.parameters, claim.inputs)
         remembered = await self.artifacts.recall(key)
         if remembered is not None:
             return Completion(outputs=remembered, memo=True, stage_seconds=0.0)
-        completion = await self._compute(claim)
+        completion = await self._compute(holding)
         await self.artifacts.remember(key, completion.outputs)
         return completion
 
-    async def _compute(self, claim: Claim) -> Completion:
-        contract = CONTRACTS[claim.task.stage]
-        values = await self._values(claim)
-        async with self.stages.run(contract, values, _Progress(self.queue, claim)) as result:
-            refs = await asyncio.gather(
-                *(store(self.artifacts, tensor, result.outputs[tensor.name]) for tensor in contract.outputs)
-            )
-        outputs = {tensor.name: ref for tensor, ref in zip(contract.outputs, refs, strict=True)}
+    async def _compute(self, holding: Holding) -> Completion:
+        """From the claim's checkpoint if it has one that can be gone on from, else from the start."""
+        values, steering = await self._values(holding.claim), await self._steering(holding.claim)
+        try:
+            return await self._call(holding, values | steering)
+        except CheckpointRefused as refusal:
+            log.warning("%s of %s starts over: %s", holding.claim.task.id, holding.claim.job_id, refusal.message)
+        del steering["resume_from"]
+        return await self._call(holding, values | steering)
+
+    async def _call(self, holding: Holding, values: dict[str, Any]) -> Completion:
+        contract = CONTRACTS[holding.claim.task.stage]
+        async with telling(self.queue, self.artifacts, holding) as teller:
+            try:
+                async with self.stages.run(contract, values, teller, holding.control) as result:
+                    completion = await self._finished(contract, result)
+            except Exception:
+                # Whoever goes on shall have all that was handed out.
+                await teller.keep_checkpoint()
+                await teller.tell_step()
+                raise
+            await teller.tell_step()
+            return completion
+
+    async def _finished(self, contract: StageContract, result: StageResult) -> Completion:
+        if result.yielded:
+            raise TaskYielded
+        made = [tensor for tensor in contract.outputs if tensor.name in result.outputs]
+        refs = await asyncio.gather(*(store(self.artifacts, tensor, result.outputs[tensor.name]) for tensor in made))
+        outputs = {tensor.name: ref for tensor, ref in zip(made, refs, strict=True)}
         return Completion(outputs=outputs, memo=False, stage_seconds=result.stage_seconds)
 
     async def _values(self, claim: Claim) -> dict[str, Any]:
@@ -66,28 +98,23 @@ class Runner:
         component = {"component": claim.task.component} if claim.task.component else {}
         return {**component, **claim.task.parameters, **dict(tensors)}
 
+    async def _steering(self, claim: Claim) -> dict[str, Any]:
+        """What goes beside the task's own values, and so into no memo key."""
+        if not CONTRACTS[claim.task.stage].resumable:
+            return {}
+        policy = {"checkpoint_every_steps": self.checkpoints.steps, "checkpoint_every_seconds": self.checkpoints.seconds}
+        if claim.checkpoint is None:
+            return policy
+        try:
+            data = await self.artifacts.get(claim.checkpoint)
+        except (ArtifactNotFound, ArtifactCorrupt) as error:
+            log.warning("%s of %s starts over: %s", claim.task.id, claim.job_id, error.message)
+            return policy
+        return policy | {"resume_from": np.frombuffer(data, np.uint8)}
+
     def _fingerprint(self, task: Task) -> str | None:
         if task.component is None:
             return None
         if task.component not in self.components:
             raise ComponentUnusable(f"component {task.component} is not installed here")
         return self.components[task.component].fingerprint
-
-
-class _Progress:
-    """Passes steps on to the store, at most ten times a second but always the last one."""
-
-    def __init__(self, queue: TaskQueue, claim: Claim) -> None:
-        self._queue = queue
-        self._claim = claim
-        self._told = 0.0
-
-    async def __call__(self, progress: Mapping[str, int]) -> None:
-        step, num_steps = progress["step"], progress["num_steps"]
-        now = time.monotonic()
-        if now - self._told < _PROGRESS_SECONDS and step < num_steps:
-            return
-        self._told = now
-        standing = await self._queue.progress(self._claim, step, num_steps)
-        if standing is not Standing.OWNED:
-            raise TaskLost(standing)

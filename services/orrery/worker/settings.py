@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from orrery.worlds.contracts import CONTRACTS, DENOISER_UNARY, POOLED, TEXT2WORLD_REQUEST
 from orrery.worlds.environment import Names, ProcessSettings
@@ -27,6 +27,7 @@ class StageEnvironment(ProcessSettings):
     `stages` are Triton models to host; `components` those to serve of what `models_dir` holds (all if not given);
     `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. `threads` are torch's on a CPU,
     the same on every machine unless told otherwise: sums are split by thread, so the bytes of a video depend on their number.
+    The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never.
     """
 
     redis_url: str
@@ -43,6 +44,8 @@ class StageEnvironment(ProcessSettings):
     shm_bytes: PositiveInt = 1 << 30
     lease_seconds: PositiveFloat = 15.0
     drain_seconds: NonNegativeFloat = 30.0
+    checkpoint_seconds: NonNegativeFloat = 30.0
+    checkpoint_steps: NonNegativeInt = 0
     device: str = "cpu"
     transformer: Literal["in_process", "bls"] = "in_process"
     threads: PositiveInt = 2

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from orrery.jobs.cancelling import end
-from orrery.jobs.records import Claim, Standing
+from orrery.jobs.records import Claim
 from orrery.jobs.store import Pools, TaskQueue
-from orrery.worker.runner import Runner, TaskLost
+from orrery.worker.draining import wind_down
+from orrery.worker.holding import Holding, TaskLost
+from orrery.worker.runner import Runner, TaskYielded
 from orrery.worlds.errors import OrreryError, StageFailed, StageUnavailable, StoreUnavailable
 
 log = logging.getLogger("orrery.worker")
@@ -43,18 +45,22 @@ class Worker:
         self._queue = queue
         self._runner = runner
         self._draining = asyncio.Event()
-        self._held: dict[str, tuple[Claim, asyncio.Event]] = {}
+        self._held: dict[str, Holding] = {}
 
     async def run(self) -> None:
         """Until `drain` is called and what was claimed is done, or handed back when the drain's time is over."""
         watchers = [asyncio.create_task(self._announce()), asyncio.create_task(self._watch_signals())]
         loops = [asyncio.create_task(self._serve(stage)) for stage in self._settings.pools]
-        drained = asyncio.create_task(self._drain_after_signal(loops))
+        serving = asyncio.create_task(self._until_served(loops))
         try:
-            await asyncio.gather(*loops, drained)
+            # A watcher never ends but by an error, which is everybody's.
+            ended, _ = await asyncio.wait({serving, *watchers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            await end(*watchers, *loops, drained)
-            await self._queue.announce(self._settings.name, (), seconds=0)
+            await end(*watchers, *loops, serving)
+            with contextlib.suppress(StoreUnavailable):
+                await self._queue.announce(self._settings.name, (), seconds=0)
 
     def drain(self) -> None:
         """Stops claiming."""
@@ -79,16 +85,15 @@ class Worker:
             await asyncio.sleep(1.0)
             return None
         if claim is not None and self._draining.is_set():
-            await self._queue.release(claim)
+            await self._hand_back(claim)
             return None
         return claim
 
     async def _hold(self, claim: Claim) -> None:
-        """Runs a claimed task beside the renewal of its lease, until it is done or somebody says stop."""
-        stop = asyncio.Event()
-        self._held[claim.token] = claim, stop
-        work = asyncio.create_task(self._work(claim))
-        others = asyncio.create_task(self._renew(claim, stop)), asyncio.create_task(stop.wait())
+        """Runs a claimed task beside the renewal of its lease, until it is done or the holding is over."""
+        holding = self._held[claim.token] = Holding(claim, self._settings.lease)
+        work = asyncio.create_task(self._work(holding))
+        others = asyncio.create_task(self._renew(holding)), asyncio.create_task(holding.until_over())
         try:
             await asyncio.wait({work, others[1]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -97,53 +102,56 @@ class Worker:
             del self._held[claim.token]
             await end(work, *others)
 
-    async def _work(self, claim: Claim) -> None:
-        """What was done before the job store went away is remembered as a memo, so claiming the task again costs little."""
+    async def _work(self, holding: Holding) -> None:
+        """What was done before a holding was over is remembered as a memo or a checkpoint: claiming it again costs little."""
         try:
-            await self._finish(claim)
-        except StoreUnavailable as error:
-            log.warning("%s of %s is left to its lease: %s", claim.task.id, claim.job_id, error)
+            await self._finish(holding)
+        except TaskLost:
+            log.warning("%s of %s is left to its next owner", holding.claim.task.id, holding.claim.job_id)
 
-    async def _finish(self, claim: Claim) -> None:
+    async def _finish(self, holding: Holding) -> None:
+        claim = holding.claim
         try:
-            completion = await self._runner.run(claim)
-        except TaskLost as lost:
-            log.info("%s of %s is %s", claim.task.id, claim.job_id, lost.standing)
-        except StoreUnavailable:
+            completion = await self._runner.run(holding)
+            await holding.say(lambda: self._queue.complete(claim, completion))
+        except TaskYielded:
+            log.info("%s of %s goes back with its checkpoint", claim.task.id, claim.job_id)
+            await holding.say(lambda: self._queue.release(claim))
+        except TaskLost:
             raise
         except OrreryError as error:
             log.warning("%s of %s failed: %s", claim.task.id, claim.job_id, error.message)
-            await self._queue.fail(claim, error.to_dict(), retry=isinstance(error, StageUnavailable))
+            await self._fail(holding, error, retry=isinstance(error, StageUnavailable))
         except Exception as error:
             log.exception("%s of %s failed", claim.task.id, claim.job_id)
-            await self._queue.fail(claim, StageFailed(str(error)).to_dict(), retry=True)
-        else:
-            await self._queue.complete(claim, completion)
+            await self._fail(holding, StageFailed(str(error)), retry=True)
 
-    async def _renew(self, claim: Claim, stop: asyncio.Event) -> None:
-        """One failed renewal is not the end: the lease outlives two of them."""
+    async def _fail(self, holding: Holding, error: OrreryError, *, retry: bool) -> None:
+        await holding.say(lambda: self._queue.fail(holding.claim, error.to_dict(), retry=retry))
+
+    async def _renew(self, holding: Holding) -> None:
+        """A renewal that fails is tried again soon: the lease goes on running. One that is overdue is not asked for."""
+        pause = self._settings.lease / 3
         while True:
-            await asyncio.sleep(self._settings.lease / 3)
+            await asyncio.sleep(pause)
+            if holding.over:
+                return
             try:
-                standing = await self._queue.renew(claim)
+                holding.renewed(await self._queue.renew(holding.claim))
+                pause = self._settings.lease / 3
             except StoreUnavailable as error:
-                log.warning("could not renew %s: %s", claim.task.id, error)
-                continue
-            if standing is not Standing.OWNED:
-                stop.set()
+                log.warning("could not renew %s: %s", holding.claim.task.id, error)
+                pause = self._settings.lease / 15
 
     async def _watch_signals(self) -> None:
+        """A signal that is missed costs little: every answer of the store says the same."""
         while True:
             with contextlib.suppress(StoreUnavailable):
                 async for signal in self._queue.signals():
-                    if signal.kind == "cancel":
-                        self._give_up(signal.job_id)
+                    for holding in self._held.values():
+                        if holding.is_meant_by(signal):
+                            HEED[signal.kind](holding)
             await asyncio.sleep(1.0)
-
-    def _give_up(self, job_id: str) -> None:
-        for claim, stop in self._held.values():
-            if claim.job_id == job_id:
-                stop.set()
 
     async def _announce(self) -> None:
         """Tells which pools are served, by stages that are ready now."""
@@ -161,9 +169,25 @@ class Worker:
             complete = len(ready) == sum(map(len, self._settings.pools.values()))
             await asyncio.sleep(every if complete else self._settings.not_ready_wait)
 
+    async def _until_served(self, loops: list[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*loops, self._drain_after_signal(loops))
+
     async def _drain_after_signal(self, loops: list[asyncio.Task[None]]) -> None:
         await self._draining.wait()
-        await asyncio.wait(loops, timeout=self._settings.drain)
-        for claim, stop in list(self._held.values()):
+        await wind_down(self._held, loops, self._settings.drain)
+        for holding in list(self._held.values()):
+            await self._hand_back(holding.claim)
+            holding.let_go()
+
+    async def _hand_back(self, claim: Claim) -> None:
+        try:
             await self._queue.release(claim)
-            stop.set()
+        except StoreUnavailable as error:
+            log.warning("%s of %s is left to its lease: %s", claim.task.id, claim.job_id, error)
+
+
+HEED: dict[str, Callable[[Holding], None]] = {
+    "cancel": Holding.let_go,
+    "preempt": lambda holding: holding.control.ask_to_yield(),
+}
+"""What a worker does about a signal."""

@@ -1,4 +1,4 @@
-"""`/v1/videos/{id}/events`: one job's events as they come."""
+"""Events as they come: `/v1/videos/{id}/events` of one job, `/v1/events` of all."""
 
 from __future__ import annotations
 
@@ -20,27 +20,52 @@ from orrery.worlds.errors import InvalidField, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1/videos")
+router = APIRouter(prefix="/v1")
 
 SILENCE_SECONDS = 15.0
 """After so long a comment is sent, for proxies that close what is quiet."""
 
+RETRY = "retry: 2000\n"
+"""How long a browser waits before it comes again, in milliseconds."""
+
 _EVENT_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
+LastEventId = Annotated[str | None, Header()]
 
-@router.get("/{job_id}/events")
-async def events(gateway: Context, job_id: str, last_event_id: Annotated[str, Header()] = "0") -> Response:
+
+@router.get("/videos/{job_id}/events")
+async def of_one(gateway: Context, job_id: str, last_event_id: LastEventId = None) -> Response:
     """Server-sent events from the first one, or from after `Last-Event-ID`, until the job's end."""
-    if not _EVENT_ID.fullmatch(last_event_id):
-        raise InvalidField("Last-Event-ID is no event's id", field="Last-Event-ID", allowed="the id of an event")
+    after = _checked(last_event_id) or "0"
     job = await gateway.jobs.get(checked_id(job_id))
-    followed = gateway.jobs.events(job_id=job.id, after=last_event_id)
-    return StreamingResponse(_sse(followed), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return _answer(RETRY, gateway.jobs.events(job_id=job.id, after=after))
 
 
-async def _sse(followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
+@router.get("/events")
+async def of_all(gateway: Context, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events of all jobs: from after `Last-Event-ID`, or from now on.
+
+    The place is told before the first event, so that a client that loses the connection until then misses nothing either.
+    """
+    after = _checked(last_event_id) or gateway.following.seen
+    return _answer(f"{RETRY}id: {after}\n\n", gateway.jobs.events(after=after))
+
+
+def _checked(event_id: str | None) -> str | None:
+    if event_id and not _EVENT_ID.fullmatch(event_id):
+        raise InvalidField("Last-Event-ID is no event's id", field="Last-Event-ID", allowed="the id of an event")
+    return event_id
+
+
+def _answer(head: str, followed: AsyncIterator[Event]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_sse(head, followed), media_type="text/event-stream", headers=headers)
+
+
+async def _sse(head: str, followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
     coming = asyncio.create_task(_next(followed))
     try:
+        yield head
         while True:
             done, _ = await asyncio.wait({coming}, timeout=SILENCE_SECONDS)
             if not done:

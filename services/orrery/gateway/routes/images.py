@@ -6,6 +6,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +17,8 @@ from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.fields import read_value, refuse_unknown, requested_world
 from orrery.gateway.submitting import guard, submit
-from orrery.gateway.waiting import all_completed, end, until_disconnect
+from orrery.gateway.terms import read_terms
+from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.errors import InvalidField
@@ -36,19 +38,23 @@ WORLD_FIELDS = (
     "sampler",
     "numerics",
 )
-KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format")
+KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format", "priority")
 RESPONSE_FORMATS = ("b64_json",)
-CLIENT_GONE = 499
 
 
 @router.post("/generations")
 async def generate(request: Request, gateway: Context) -> Response:
     """`n` images of seeds `seed`, `seed + 1`, ...; a client that leaves cancels them."""
-    model, worlds = _worlds(gateway, await read_json(request, gateway.settings))
+    values = await read_json(request, gateway.settings)
+    refuse_unknown(values, KNOWN_FIELDS)
+    terms = replace(read_terms(request.headers, values, gateway.settings, form=False), key=None)  # it names one job, not n
+    model, worlds = _worlds(gateway, values)
     guard(worlds[0])
     jobs: list[Job] = []
     try:
-        jobs += [await submit(gateway, world, model) for world in worlds]
+        for world in worlds:
+            job, _ = await submit(gateway, world, model, terms)
+            jobs.append(job)
         done = await _wait(gateway, request, jobs)
     except BaseException:
         await _cancel(gateway, jobs)
@@ -61,7 +67,6 @@ async def generate(request: Request, gateway: Context) -> Response:
 
 
 def _worlds(gateway: Gateway, values: dict[str, Any]) -> tuple[ModelSpec, list[WorldRequest]]:
-    refuse_unknown(values, KNOWN_FIELDS)
     model = gateway.model(values.pop("model", None))
     count = _count(values.pop("n", None), model)
     _check_response_format(values.pop("response_format", None))
@@ -84,18 +89,12 @@ def _check_response_format(value: Any) -> None:
 
 async def _wait(gateway: Gateway, request: Request, jobs: Sequence[Job]) -> list[Job] | None:
     """The completed jobs, or None if the client has gone."""
-    waiting = asyncio.ensure_future(all_completed(gateway.jobs, jobs))
-    leaving = asyncio.ensure_future(until_disconnect(request))
     limit = gateway.settings.generation_timeout_seconds
-    try:
-        done, _ = await asyncio.wait({waiting, leaving}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not waiting.done():
-            await end(waiting)
-    if not done:
+    waiting = asyncio.ensure_future(all_completed(gateway.jobs, jobs))
+    done = await first_of(waiting, until_disconnect(request), seconds=limit)
+    if done is None:
         raise GenerationTimeout(f"the images were not ready within {limit:g} seconds")
-    return waiting.result() if waiting in done else None
+    return waiting.result() if done is waiting else None
 
 
 async def _cancel(gateway: Gateway, jobs: Sequence[Job]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,8 +13,10 @@ from fastapi.responses import JSONResponse
 from orrery.gateway.body import Body, read_body
 from orrery.gateway.context import Context, Gateway
 from orrery.gateway.fields import refuse_unknown, requested_world
+from orrery.gateway.forecast import Forecast
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.submitting import JOB_ID_PREFIX, condition, guard, submit
+from orrery.gateway.terms import FIELDS, Terms, body_digest, read_terms
 from orrery.gateway.views import job_view, page_view
 from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import Workflow
@@ -21,30 +25,50 @@ from orrery.worlds.requests import RequestedWorld, settle
 
 router = APIRouter(prefix="/v1/videos")
 
-KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE)
+KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE, *FIELDS)
 POLL_AFTER = "openai-poll-after-ms"
+REPLAYED = "Idempotent-Replayed"
 _JOB_ID = re.compile(JOB_ID_PREFIX + "[0-9a-f]{32}")
 
 
 @router.post("", status_code=202)
 async def create(request: Request, gateway: Context) -> Response:
     """Takes a job. Every check comes before anything is stored."""
+    taken = await take(request, gateway)
+    forecast = await gateway.forecaster.forecast(taken.job)
+    if not taken.replayed:
+        gateway.forecaster.promise(taken.job, forecast)
+    headers = {REPLAYED: "true"} if taken.replayed else {}
+    return _answer(gateway, taken.job, forecast, status_code=202, headers=headers)
+
+
+@dataclass(frozen=True)
+class Taken:
+    job: Job
+    replayed: bool
+    terms: Terms
+
+
+async def take(request: Request, gateway: Gateway) -> Taken:
+    """The job that a request asks for: a new one, or the one that its key stands for."""
     async with read_body(request, gateway.settings) as body:
-        job = await _submitted(gateway, body)
-    return _job_response(gateway, job, status_code=202)
+        refuse_unknown(body.values, KNOWN_FIELDS)
+        values = dict(body.values)
+        terms = read_terms(request.headers, values, gateway.settings, form=body.form)
+        job, replayed = await _submitted(gateway, body, values, terms)
+    return Taken(job, replayed, terms)
 
 
-async def _submitted(gateway: Gateway, body: Body) -> Job:
-    refuse_unknown(body.values, KNOWN_FIELDS)
-    values = dict(body.values)
+async def _submitted(gateway: Gateway, body: Body, values: dict[str, Any], terms: Terms) -> tuple[Job, bool]:
     model = gateway.model(values.pop("model", None))
     workflow = Workflow.TEXT2WORLD if body.reference is None else Workflow.VIDEO2WORLD
     world = settle(requested_world(values, model, workflow, form=body.form), model, workflow)
     guard(world)
+    digest = "" if terms.key is None else await asyncio.to_thread(body_digest, body.values, body.reference)
     notes: dict[str, Any] = {}
     if body.reference is not None:
         world, notes = await condition(gateway, world, body.reference)
-    return await submit(gateway, world, model, notes)
+    return await submit(gateway, world, model, terms, body=digest, notes=notes)
 
 
 @router.get("")
@@ -56,12 +80,25 @@ async def listing(
 ) -> Response:
     """Jobs by creation, after the job `after`."""
     cursor = None if after is None else checked_id(after)
-    return JSONResponse(page_view(await gateway.jobs.list(after=cursor, limit=limit, order=order)))
+    page = await gateway.jobs.list(after=cursor, limit=limit, order=order)
+    return JSONResponse(page_view(page, [await gateway.forecaster.forecast(job) for job in page.jobs]))
 
 
 @router.get("/{job_id}")
 async def read(gateway: Context, job_id: str) -> Response:
-    return _job_response(gateway, await gateway.jobs.get(checked_id(job_id)))
+    return await _job_response(gateway, await gateway.jobs.get(checked_id(job_id)))
+
+
+@router.post("/{job_id}/cancel")
+async def cancel(gateway: Context, job_id: str) -> Response:
+    """Ends the job; one that has ended stays as it is."""
+    return await _job_response(gateway, await gateway.jobs.cancel(checked_id(job_id)))
+
+
+@router.post("/{job_id}/requeue")
+async def requeue(gateway: Context, job_id: str) -> Response:
+    """Gives a dead job fresh attempts; any other stays as it is."""
+    return await _job_response(gateway, await gateway.jobs.requeue(checked_id(job_id)))
 
 
 @router.delete("/{job_id}")
@@ -78,6 +115,12 @@ def checked_id(job_id: str) -> str:
     return job_id
 
 
-def _job_response(gateway: Gateway, job: Job, *, status_code: int = 200) -> Response:
-    headers = {} if job.state.ended else {POLL_AFTER: str(gateway.settings.poll_after_ms)}
-    return JSONResponse(job_view(job), status_code=status_code, headers=headers)
+async def _job_response(gateway: Gateway, job: Job) -> Response:
+    return _answer(gateway, job, await gateway.forecaster.forecast(job))
+
+
+def _answer(
+    gateway: Gateway, job: Job, forecast: Forecast, *, status_code: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    polling = {} if job.state.ended else {POLL_AFTER: str(gateway.settings.poll_after_ms)}
+    return JSONResponse(job_view(job, forecast), status_code=status_code, headers=polling | (headers or {}))

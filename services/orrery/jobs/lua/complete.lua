@@ -11,7 +11,8 @@ redis.call('HSET', row, 'outputs', outputs, 'memo', memo, 'stage_seconds', secon
 forget_checkpoint(job, task)
 local _, pool, class, tenant = end_task(job, task, 'done')
 redis.call('HINCRBY', key('served'), pool, 1)
-average(key('pace'), pool, tonumber(get(row, 'finished_at')) - tonumber(get(row, 'started_at')))
+local held = tonumber(get(row, 'finished_at')) - tonumber(get(row, 'started_at'))
+average(key('pace'), pool, held, PACE_SMOOTHING)
 charge(pool, class, tenant, tonumber(seconds))
 for _, follower in ipairs(cjson.decode(get(plan, 'followers:' .. task))) do
   if redis.call('HINCRBY', plan, 'left:' .. follower, -1) == 0 then enqueue(job, follower) end

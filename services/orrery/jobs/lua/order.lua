@@ -89,7 +89,7 @@ end
 -- Once a task's price is known, its tenant is charged what it cost above the average, or given back what it cost below.
 -- Whose turn it is gets nothing back: tasks that cost nothing would let the turn last for ever.
 local function charge(pool, class, tenant, seconds)
-  local mean = average(key('price'), pool, seconds)
+  local mean = average(key('price'), pool, seconds, PRICE_SMOOTHING)
   local credits = key('credit', pool, class)
   local credit = tonumber(get(credits, tenant) or nil)
   if mean <= 0 or not credit then return end

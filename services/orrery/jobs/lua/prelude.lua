@@ -61,9 +61,9 @@ local function add(hash, field, by)
   if redis.call('HINCRBY', hash, field, by) == 0 then redis.call('HDEL', hash, field) end
 end
 
-local function average(hash, field, value)
+local function average(hash, field, value, smoothing)
   local old = get(hash, field)
-  local new = old and tonumber(old) + SMOOTHING * (value - tonumber(old)) or value
+  local new = old and tonumber(old) + smoothing * (value - tonumber(old)) or value
   redis.call('HSET', hash, field, string.format('%.17g', new))
   return new
 end

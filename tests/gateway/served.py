@@ -1,0 +1,48 @@
+"""The app behind a real socket: for what only shows there, like answers without end and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.rig import eventually
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """None: the test's process is not the server's."""
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app, which runs with its lifespan."""
+    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def port() -> int:
+        return server.servers[0].sockets[0].getsockname()[1] if server.started else 0
+
+    try:
+        url = f"http://127.0.0.1:{await eventually(port)}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def lines_of(answer: httpx.Response, count: int) -> list[str]:
+    """The first lines that are not empty."""
+    found: list[str] = []
+    async for line in answer.aiter_lines():
+        if line:
+            found.append(line)
+        if len(found) == count:
+            break
+    return found
