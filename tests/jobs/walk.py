@@ -1,0 +1,304 @@
+"""Random interleavings of everything that gateways and workers may do, checked against a small model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from jobs.setting import LEASE, POOLS, Setting, completion, diamond, ref, single, submission
+from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Claim, Event, Job, Priority, Standing, TaskState
+from orrery.jobs.rules import WEIGHTS, Terms
+from orrery.worlds.errors import AttemptsExhausted, QueueFull, StageFailed
+from orrery.worlds.plan import Plan
+
+MAX_ATTEMPTS = 3
+MOST_WAITING = 12
+PATIENCE = sum(WEIGHTS.values()) * MOST_WAITING * 2
+NOT_STARTED = {TaskState.WAITING, TaskState.QUEUED}
+TERMS: Terms = {"lease": LEASE, "max_waiting_per_pool": MOST_WAITING}
+BROKEN = StageFailed("the stage broke").to_dict()
+Key = tuple[str, str]
+
+
+def key(claim: Claim) -> Key:
+    return claim.job_id, claim.task.id
+
+
+class Walk(RuleBasedStateMachine):
+    """`owners` holds who may write to which task, by the model; `lapsed` those of them whose lease ran out."""
+
+    jobs = Bundle("jobs")
+    claims = Bundle("claims")
+
+    def __init__(self, setting: Setting, run: Callable[[Coroutine[Any, Any, Any]], Any]):
+        super().__init__()
+        self.setting = setting
+        self.store = setting.jobs
+        self.run = run
+        self.submitted = 0
+        self.seen: dict[str, Job] = {}
+        self.owners: dict[Key, Claim] = {}
+        self.lapsed: set[Key] = set()
+        self.done: set[Key] = set()
+        self.kept: dict[Key, int] = {}
+        self.passed: dict[tuple[str, str, str], int] = {}
+        self.revived: Counter[str] = Counter()
+
+    @initialize(target=jobs)
+    def begin(self) -> MultipleResults[str]:
+        """Something of everything, at work and waiting."""
+        made = [self.submit(plan, priority, "x") for priority in Priority for plan in (single(), diamond())]
+        self.states_change_as_allowed()
+        return multiple(*map(str, made))
+
+    @rule(
+        target=jobs,
+        plan=st.sampled_from([single(), diamond()]),
+        priority=st.sampled_from(Priority),
+        tenant=st.sampled_from("xyz"),
+    )
+    def submit(self, plan: Plan, priority: Priority, tenant: str) -> str | MultipleResults[str]:
+        given = submission(f"job-{self.submitted + 1}", plan=plan, priority=priority, tenant=tenant)
+        if not self.fits(plan):
+            with pytest.raises(QueueFull):
+                self.run(self.store.submit(given))
+            return multiple()
+        self.submitted += 1
+        job = self.run(self.store.submit(given))
+        self.seen[job.id] = job
+        return str(job.id)
+
+    def fits(self, plan: Plan) -> bool:
+        more = Counter(task.pool for task in plan.tasks)
+        owed = Counter(task.pool for job in self.seen.values() for task in job.tasks if task.state in NOT_STARTED)
+        return all(owed[pool] + n <= MOST_WAITING for pool, n in more.items())
+
+    @rule(job_id=jobs)
+    def submit_again(self, job_id: str) -> None:
+        assert self.run(self.store.submit(submission(job_id))) == self.seen[job_id]
+
+    @rule(target=claims, pool=st.sampled_from(POOLS), worker=st.sampled_from(["ann", "bob"]))
+    def claim(self, pool: str, worker: str) -> Claim | MultipleResults[Claim]:
+        claim = self.run(self.store.claim([pool], worker, wait=0))
+        if claim is None:
+            assert not self.waiting(pool), "work was waiting and none was handed out"
+            return multiple()
+        self.check_handed_out(claim)
+        self.check_turn(claim)
+        self.owners[key(claim)] = claim
+        self.lapsed.discard(key(claim))
+        return claim
+
+    def waiting(self, pool: str) -> bool:
+        tasks = [task for job in self.seen.values() for task in job.tasks if task.pool == pool]
+        return any(task.state is TaskState.QUEUED for task in tasks)
+
+    def check_handed_out(self, claim: Claim) -> None:
+        assert key(claim) not in self.done
+        assert key(claim) not in self.owners or key(claim) in self.lapsed
+        assert 1 <= claim.attempt <= MAX_ATTEMPTS
+        step = self.kept.get(key(claim), 0)
+        assert (claim.checkpoint_step, claim.checkpoint) == (step, ref(f"{key(claim)} {step}") if step else None)
+
+    def check_turn(self, claim: Claim) -> None:
+        """Of a tenant the oldest; and nobody is passed over for longer than the weights and turns may take."""
+        ahead = [k for k in self.passed if k[0] == claim.task.pool]
+        for k in ahead:
+            self.passed[k] += 1
+            assert self.passed[k] <= PATIENCE
+        self.passed.pop((claim.task.pool, *key(claim)), None)
+
+    @rule(claim=claims)
+    def renew(self, claim: Claim) -> None:
+        if self.write(claim, self.store.renew(claim)):
+            self.lapsed.discard(key(claim))
+
+    @rule(claim=claims, step=st.integers(0, 9))
+    def progress(self, claim: Claim, step: int) -> None:
+        if self.write(claim, self.store.progress(claim, step, 10)):
+            task = next(t for t in self.run(self.store.get(claim.job_id)).tasks if t.id == claim.task.id)
+            assert (task.step, task.num_steps) == (step, 10)
+
+    @rule(claim=claims, step=st.integers(1, 9))
+    def checkpoint(self, claim: Claim, step: int) -> None:
+        if self.write(claim, self.store.checkpoint(claim, ref(f"{key(claim)} {step}"), step)):
+            self.kept[key(claim)] = step
+
+    @rule(claim=claims)
+    def complete(self, claim: Claim) -> None:
+        if self.write(claim, self.store.complete(claim, completion(claim))):
+            assert key(claim) not in self.done
+            self.done.add(key(claim))
+            del self.owners[key(claim)]
+
+    @rule(claim=claims, retry=st.booleans())
+    def fail(self, claim: Claim, retry: bool) -> None:
+        if self.write(claim, self.store.fail(claim, BROKEN, retry=retry)):
+            del self.owners[key(claim)]
+            assert self.run(self.store.get(claim.job_id)).state.ended is not (retry and claim.attempt < MAX_ATTEMPTS)
+
+    @rule(claim=claims)
+    def release(self, claim: Claim) -> None:
+        if self.write(claim, self.store.release(claim)):
+            del self.owners[key(claim)]
+
+    def write(self, claim: Claim, call: Coroutine[Any, Any, Standing]) -> bool:
+        """Whether the write counted, which it must exactly if the claim is the owner's; else nothing may have changed."""
+        standing = self.run(call)
+        owned = self.owners.get(key(claim)) == claim
+        assert (standing in {Standing.OWNED, Standing.PREEMPTED}) is owned
+        if not owned:
+            assert self.records() == self.seen
+        return owned
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        assert self.run(self.store.cancel(job_id)).state.ended
+
+    @rule(job_id=jobs)
+    def requeue(self, job_id: str) -> None:
+        before = self.seen[job_id]
+        dead = (before.error or {}).get("code") == AttemptsExhausted.code
+        assert (job_id in [job.id for job in self.run(self.store.dead(1000))]) is dead
+        after = self.run(self.store.requeue(job_id))
+        assert (after != before) is dead
+        if dead:
+            self.revived[job_id] += 1
+            self.seen[job_id] = after
+
+    @rule(worker=st.sampled_from(["ann", "bob"]), pools=st.sets(st.sampled_from(POOLS)))
+    def announce(self, worker: str, pools: set[str]) -> None:
+        self.run(self.store.announce(worker, pools, seconds=60))
+
+    @rule(job_id=jobs)
+    def position(self, job_id: str) -> None:
+        ahead = self.run(self.store.position(job_id))
+        queued = [task for task in self.seen[job_id].tasks if task.state is TaskState.QUEUED]
+        assert (ahead is None) is (not queued)
+        if queued:
+            everyone = [t for job in self.seen.values() for t in job.tasks if t.pool == queued[0].pool]
+            assert 0 <= ahead < sum(t.state in {TaskState.QUEUED, TaskState.RUNNING} for t in everyone)
+
+    @rule(job_id=consumes(jobs))
+    def delete(self, job_id: str) -> None:
+        assert self.run(self.store.delete(job_id)).state.ended
+        del self.seen[job_id]
+        self.forget(job_id)
+        self.done = {done for done in self.done if done[0] != job_id}
+        self.kept = {k: step for k, step in self.kept.items() if k[0] != job_id}
+
+    @rule()
+    def expire(self) -> None:
+        self.run(self.setting.expire())
+        self.lapsed = set(self.owners)
+
+    @rule(pool=st.sampled_from(POOLS))
+    def kill_workers(self, pool: str) -> None:
+        """Whoever takes a task of the pool is gone."""
+        for _ in range(MAX_ATTEMPTS):
+            self.claim(pool, "cid")
+            self.states_change_as_allowed()
+            self.expire()
+
+    def forget(self, job_id: str) -> None:
+        self.owners = {k: claim for k, claim in self.owners.items() if k[0] != job_id}
+        self.lapsed &= set(self.owners)
+
+    def records(self) -> dict[str, Job]:
+        page = self.run(self.store.list(after=None, limit=1000, order="asc"))
+        return {job.id: job for job in page.jobs}
+
+    @invariant()
+    def states_change_as_allowed(self) -> None:
+        now = self.records()
+        assert list(now) == list(self.seen)
+        for job_id, job in now.items():
+            self.check_change(self.seen[job_id], job)
+            if job.state.ended:
+                self.forget(job_id)
+        self.seen = now
+        self.note_who_waits()
+        self.check_pools()
+
+    def note_who_waits(self) -> None:
+        rows = [(job, task) for job in self.seen.values() for task in job.tasks if task.state is TaskState.QUEUED]
+        names = [(task.pool, job.id, task.id) for job, task in rows]
+        self.passed = {name: self.passed.get(name, 0) for name in names}
+
+    def check_change(self, old: Job, new: Job) -> None:
+        assert new.state in {old.state, *JOB_TRANSITIONS[old.state]}
+        assert not old.state.ended or new == old
+        for before, after in zip(old.tasks, new.tasks, strict=True):
+            assert after.state in {before.state, *TASK_TRANSITIONS[before.state]}
+            if new.state.ended:
+                assert not TASK_TRANSITIONS[after.state]
+
+    def check_pools(self) -> None:
+        tasks = [task for job in self.seen.values() for task in job.tasks]
+        for pool, status in self.run(self.store.pools()).items():
+            states = [task.state for task in tasks if task.pool == pool]
+            assert status.waiting == states.count(TaskState.QUEUED)
+            assert status.running == states.count(TaskState.RUNNING)
+
+    def teardown(self) -> None:
+        """Whatever has happened, the work that is left can be finished, and every job has one end."""
+        self.run(self.finish_all())
+        self.states_end()
+
+    async def finish_all(self) -> None:
+        await self.setting.expire()
+        for pool in POOLS:
+            while claim := await self.store.claim([pool], "ann", wait=0):
+                assert await self.store.complete(claim, completion(claim)) == "owned"
+
+    def states_end(self) -> None:
+        assert all(job.state.ended for job in self.records().values())
+        assert all(status.depth == 0 for status in self.run(self.store.pools()).values())
+        ends = [event.job_id for event in self.run(self.history()) if event.type.removeprefix("job.") in ENDINGS]
+        once = Counter(f"job-{n + 1}" for n in range(self.submitted))
+        assert Counter(ends) == once + self.revived
+
+    async def history(self) -> list[Event]:
+        await self.store.submit(submission("sentinel"))
+        async with asyncio.timeout(20), aclosing(self.store.events()) as events:
+            return [event async for event in until_sentinel(events)]
+
+
+class WalkInMemory(Walk):
+    """A clock that jumps, backwards too."""
+
+    @rule(seconds=st.sampled_from([-1e6, -3600.0, -1.0, LEASE / 2, 3600.0]))
+    def jump(self, seconds: float) -> None:
+        self.run(self.setting.wait(seconds))
+        self.lapsed = set(self.owners)
+
+    def teardown(self) -> None:
+        """Leases that were given before the clock was put back end with it."""
+        self.run(self.setting.wait(1e9))
+        super().teardown()
+
+
+ENDINGS = {"completed", "failed", "cancelled"}
+
+
+async def until_sentinel(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in events:
+        if event.job_id == "sentinel":
+            return
+        yield event
