@@ -5,7 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
+from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.plan import ArtifactRef, Frozen, Plan, Task
+
+
+STEPPED_STAGES = frozenset(contract.name for contract in CONTRACTS.values() if contract.decoupled)
+STEPPED_WEIGHT = 20
 
 
 class JobState(StrEnum):
@@ -108,6 +113,17 @@ class TaskRecord(Frozen):
     steps_run: int = 0
     outputs: dict[str, ArtifactRef] = {}
 
+    @property
+    def weight(self) -> int:
+        """Its part in the job's progress."""
+        return STEPPED_WEIGHT if self.stage in STEPPED_STAGES else 1
+
+    @property
+    def share_done(self) -> float:
+        if self.state is TaskState.DONE:
+            return 1.0
+        return (self.step or 0) / self.num_steps if self.num_steps else 0.0
+
 
 class Job(Frozen):
     """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed, `expires_at` when it ends."""
@@ -137,12 +153,13 @@ class Job(Frozen):
 
     @property
     def progress(self) -> float:
-        """Share of the work done, 0 to 1: every task counts once, except that steps count singly where they are known."""
+        """Share of the work done, 0 to 1. A task that counts steps weighs as much as twenty that do not.
+
+        The weights are the same from the first moment on, so that progress never goes back while a job goes on.
+        """
         if self.state is JobState.COMPLETED:
             return 1.0
-        total = sum(t.num_steps or 1 for t in self.tasks)
-        done = sum((t.num_steps or 1) if t.state is TaskState.DONE else (t.step or 0) for t in self.tasks)
-        return done / total
+        return sum(t.weight * t.share_done for t in self.tasks) / sum(t.weight for t in self.tasks)
 
 
 class JobPage(Frozen):
