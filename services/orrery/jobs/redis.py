@@ -41,7 +41,7 @@ from orrery.jobs.records import (
 )
 from orrery.jobs.rules import Rules, Terms
 from orrery.jobs.scripts import Scripts
-from orrery.jobs.server import client_of
+from orrery.jobs.server import client_of, close
 from orrery.worlds.errors import StoreUnavailable
 from orrery.worlds.plan import ArtifactRef
 
@@ -73,7 +73,7 @@ class RedisJobs:
 
     async def aclose(self) -> None:
         """Closes the client."""
-        await self._client.aclose()
+        await close(self._client)
 
     async def submit(self, submission: Submission) -> Job:
         """As the protocol says; submitting an id again gives the job that is there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import Redis, Sentinel
+from redis.asyncio import Redis, Sentinel, SentinelConnectionPool
 
 from orrery.jobs.outage import outages_named
 
@@ -36,6 +36,14 @@ def client_of(url: str) -> Redis:
     if urlsplit(url).scheme == "sentinel":
         return _master(url)
     return Redis.from_url(url, decode_responses=True, health_check_interval=30)
+
+
+async def close(client: Redis) -> None:
+    """Closes the client, and those that it asks for its master."""
+    await client.aclose()
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _master(url: str) -> Redis:
