@@ -33,8 +33,8 @@ def stage_settings(models_dir: Path) -> StageSettings:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def triton(tmp_path_factory: pytest.TempPathFactory, stage_settings: StageSettings) -> AsyncIterator[TritonStages]:
-    """The real stages on one real server, for all tests that share the session's loop."""
+async def triton_server(tmp_path_factory: pytest.TempPathFactory, stage_settings: StageSettings) -> AsyncIterator[TritonServer]:
+    """One real server, for all tests that share the session's loop."""
     folder = tmp_path_factory.mktemp("triton")
     models = (DENOISER.name, GUARDRAIL_TEXT.name)
     write_repository(folder / "repository", models)
@@ -48,13 +48,18 @@ async def triton(tmp_path_factory: pytest.TempPathFactory, stage_settings: Stage
         log_file=folder / "triton.log",
         environment=environment_of(stage_settings),
     )
-    server, stages = TritonServer(options), TritonStages(f"127.0.0.1:{grpc_port}", shm_bytes=1 << 28)
+    server = TritonServer(options)
     await server.start()
-    try:
-        async with asyncio.timeout(120):
-            while not (await stages.ready(DENOISER.name) and await stages.ready(GUARDRAIL_TEXT.name)):
-                await asyncio.sleep(0.1)
-        yield stages
-    finally:
-        await stages.aclose()
-        await server.stop()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def triton(triton_server: TritonServer) -> AsyncIterator[TritonStages]:
+    """The real stages on it."""
+    stages = TritonStages(f"127.0.0.1:{triton_server.options.grpc_port}", shm_bytes=1 << 28)
+    async with asyncio.timeout(120):
+        while not (await stages.ready(DENOISER.name) and await stages.ready(GUARDRAIL_TEXT.name)):
+            await asyncio.sleep(0.1)
+    yield stages
+    await stages.aclose()

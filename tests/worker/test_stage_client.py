@@ -14,7 +14,7 @@ from orrery.stages.stage import StageSettings, stage_class
 from orrery.worker.stage_client import Control, InProcessStages, StageClient
 from orrery.worker.triton_client import TritonStages
 from orrery.worlds.contracts import DENOISER, GUARDRAIL_TEXT, PUBLISHER
-from orrery.worlds.errors import CheckpointRefused, InvalidField, OrreryError, PromptBlocked
+from orrery.worlds.errors import CheckpointRefused, InvalidField, OrreryError, PromptBlocked, StageUnavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -180,8 +180,13 @@ async def test_what_fails_while_it_is_told_of_a_step_stops_the_stage(stages: Sta
         await latents(stages, values())
 
 
-@pytest.mark.parametrize("name", ["orrery-none-such", "../etc/passwd", "other"])
-async def test_a_control_byte_that_is_none_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["../etc/passwd", "orrery-/../x", "other"])
+async def test_a_control_byte_lies_only_where_callers_keep_theirs(name: str) -> None:
     with pytest.raises(InvalidField) as refusal:
         ControlByte(name)
     assert refusal.value.field == "control"
+
+
+async def test_a_caller_that_took_its_control_byte_away_may_try_again() -> None:
+    with pytest.raises(StageUnavailable):
+        ControlByte("orrery-none-such")

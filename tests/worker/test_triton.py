@@ -1,6 +1,9 @@
-"""A worker over a real Triton: preempted and drained, the job ends with the bytes of a calm run."""
+"""A worker over a real Triton: preempted, drained or bereft of its server, the job ends with the bytes of a calm run."""
 
 from __future__ import annotations
+
+import os
+import signal
 
 import pytest
 
@@ -8,6 +11,7 @@ from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Priority
 from orrery.worker.runner import CheckpointPolicy
 from orrery.worker.triton_client import TritonStages
+from orrery.worker.triton_server import TritonServer
 from worker.rig import Rig, eventually, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -16,10 +20,8 @@ STEPS = 250
 
 
 async def test_preempted_and_handed_on_the_result_is_the_same(triton: TritonStages) -> None:
-    calm, rig = Rig(MemoryJobs()), Rig(MemoryJobs())
-    async with working(calm.worker(triton)):
-        await calm.submit(num_steps=STEPS)
-        await calm.ended()
+    rig = Rig(MemoryJobs())
+    expected = await calmly(triton)
     leaving = rig.worker(triton, "leaving", drain=0.3, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))
     async with working(leaving) as (run,):
         await rig.submit("batch", num_steps=STEPS, priority=Priority.BATCH)
@@ -37,7 +39,33 @@ async def test_preempted_and_handed_on_the_result_is_the_same(triton: TritonStag
         await rig.ended("batch")
     task = await rig.task("batch")
     assert (task.worker, task.steps_run, task.attempt) == ("staying", STEPS, 1)
-    assert await rig.result("batch") == await calm.result()
+    assert await rig.result("batch") == expected
+
+
+async def test_a_triton_that_is_killed_costs_the_steps_since_the_last_checkpoint(
+    triton: TritonStages, triton_server: TritonServer
+) -> None:
+    rig = Rig(MemoryJobs())
+    expected = await calmly(triton)
+    async with working(rig.worker(triton, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))):
+        await rig.submit("batch", num_steps=STEPS)
+        await eventually(lambda: _past(rig, 100))
+        assert triton_server.pid is not None
+        os.kill(triton_server.pid, signal.SIGKILL)
+        await rig.ended("batch", seconds=60)
+    task = await rig.task("batch")
+    assert (task.state, task.attempt) == ("done", 2)
+    assert STEPS <= task.steps_run < STEPS + 50, "far fewer than the hundred that were done"
+    assert await rig.result("batch") == expected
+
+
+async def calmly(triton: TritonStages) -> bytes:
+    """The result of a run that nobody disturbs."""
+    rig = Rig(MemoryJobs())
+    async with working(rig.worker(triton)):
+        await rig.submit(num_steps=STEPS)
+        await rig.ended()
+    return await rig.result()
 
 
 async def _past(rig: Rig, step: int) -> bool:

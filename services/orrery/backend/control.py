@@ -6,11 +6,14 @@ import mmap
 import os
 
 from orrery.worlds.control import PREFIX, SHARED_MEMORY
-from orrery.worlds.errors import InvalidField
+from orrery.worlds.errors import InvalidField, StageUnavailable
 
 
 class ControlByte:
-    """Reads the byte of the shared memory `name`; it stays readable when its owner is gone. Raises `InvalidField`."""
+    """Reads the byte of the shared memory `name`, also after its owner has removed the name.
+
+    Raises `InvalidField` for a name that is none, and `StageUnavailable` if nothing has it: then its owner gave the request up.
+    """
 
     def __init__(self, name: str) -> None:
         if "/" in name or not name.startswith(PREFIX):
@@ -18,7 +21,7 @@ class ControlByte:
         try:
             descriptor = os.open(SHARED_MEMORY / name, os.O_RDONLY)
         except FileNotFoundError:
-            raise InvalidField(f"there is no shared memory {name!r}", field="control") from None
+            raise StageUnavailable(f"there is no shared memory {name!r}") from None
         try:
             self._map = mmap.mmap(descriptor, 1, prot=mmap.PROT_READ)
         finally:

@@ -68,7 +68,7 @@ class TritonServer:
     """Keeps one `tritonserver` running between `start` and `stop`."""
 
     def __init__(self, options: TritonOptions) -> None:
-        self._options = options
+        self.options = options
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
@@ -99,29 +99,29 @@ class TritonServer:
             self._kill_group(self._process.pid)
             self._sweep()
             backoff = _FIRST_BACKOFF if time.monotonic() - started > _STABLE_SECONDS else min(2 * backoff, _MAX_BACKOFF)
-            log.error("Triton ended with %s, see %s; starting it again in %.1f s", code, self._options.log_file, backoff)
+            log.error("Triton ended with %s, see %s; starting it again in %.1f s", code, self.options.log_file, backoff)
             await asyncio.sleep(backoff)
             self.restarts += 1
             self._process = await self._launch()
 
     async def _launch(self) -> asyncio.subprocess.Process:
-        environment = os.environ | self._options.files.environment | dict(self._options.environment)
-        with self._options.log_file.open("ab") as output:
+        environment = os.environ | self.options.files.environment | dict(self.options.environment)
+        with self.options.log_file.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *self._options.command(),
+                *self.options.command(),
                 stdout=output,
                 stderr=output,
                 env=environment,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        log.info("Triton started with pid %d for %s", process.pid, ", ".join(self._options.models))
+        log.info("Triton started with pid %d for %s", process.pid, ", ".join(self.options.models))
         return process
 
     async def _terminate(self, process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self._options.exit_timeout + 5)
+            await asyncio.wait_for(process.wait(), self.options.exit_timeout + 5)
         except TimeoutError:
             log.error("Triton did not end in time; killing it")
         self._kill_group(process.pid)
@@ -133,5 +133,5 @@ class TritonServer:
             os.killpg(pid, signal.SIGKILL)
 
     def _sweep(self) -> None:
-        for path in FOLDER.glob(f"{self._options.shm_prefix}*"):
+        for path in FOLDER.glob(f"{self.options.shm_prefix}*"):
             path.unlink(missing_ok=True)
