@@ -93,8 +93,9 @@ def test_a_gateway_stops_although_someone_follows_a_job(redis_url: str, tmp_path
     client.close()
 
 
-def test_a_dispatcher_shows_the_pools_and_stops(redis_url: str) -> None:
-    with process("orrery.dispatcher", redis_url=redis_url, refresh_seconds="0.1") as (started, url):
+def test_a_dispatcher_shows_the_pools_and_stops(redis_url: str, tmp_path: Path) -> None:
+    settings = {"redis_url": redis_url, "artifacts_url": tmp_path.as_uri(), "refresh_seconds": "0.1"}
+    with process("orrery.dispatcher", **settings) as (started, url):
         text = answer(url + "/metrics", started).text
         deadline = time.monotonic() + 10
         while "orrery_job_store_up 1.0" not in text and time.monotonic() < deadline:

@@ -115,13 +115,15 @@ class ObjectArtifacts:
             yield Stored(name.removesuffix(".json"), meta["size"], meta["last_modified"].timestamp())
 
     async def _list(self, prefix: str) -> AsyncIterator[obstore.ObjectMeta]:
-        async for batch in obstore.list(self._store, prefix=prefix, chunk_size=_LISTED_AT_ONCE):
-            for meta in batch:
-                yield meta
+        with storage_named():
+            async for batch in obstore.list(self._store, prefix=prefix, chunk_size=_LISTED_AT_ONCE):
+                for meta in batch:
+                    yield meta
 
     async def memo(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
-            found = await obstore.get_async(self._store, _memo_path(key))
+            with storage_named():
+                found = await obstore.get_async(self._store, _memo_path(key))
             return _OUTPUTS.validate_json(bytes(await found.bytes_async()))
         except FileNotFoundError:
             return None
@@ -131,7 +133,8 @@ class ObjectArtifacts:
 
     async def delete(self, digest: str, *, older_than: float) -> bool:
         try:
-            meta = await obstore.head_async(self._store, _path(digest))
+            with storage_named():
+                meta = await obstore.head_async(self._store, _path(digest))
         except FileNotFoundError:
             return False
         if _age(meta) < older_than:
@@ -172,7 +175,8 @@ class ObjectArtifacts:
 
     async def _discard(self, path: str) -> None:
         try:
-            await obstore.delete_async(self._store, path)
+            with storage_named():
+                await obstore.delete_async(self._store, path)
         except FileNotFoundError:
             return
 

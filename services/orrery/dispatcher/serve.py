@@ -6,24 +6,44 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import start_http_server
 
+from orrery.artifacts import SweptStore, open_store
+from orrery.artifacts.errors import StorageUnavailable
+from orrery.dispatcher.metrics import Metrics, new_metrics
 from orrery.dispatcher.settings import DispatcherSettings
-from orrery.jobs.gauges import PoolGauges
+from orrery.dispatcher.sweeping import Sweeper
+from orrery.dispatcher.webhooks import Webhooks
+from orrery.jobs.cancelling import end
+from orrery.jobs.deliveries import Deliveries, RedisDeliveries
 from orrery.jobs.redis import RedisJobs
-from orrery.jobs.store import Pools
+from orrery.jobs.store import JobStore, Pools
 from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 
+class DispatcherJobs(JobStore, Pools, Protocol):
+    """The job store as a dispatcher needs it."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    jobs: DispatcherJobs
+    deliveries: Deliveries
+    artifacts: SweptStore
+
+
 def main() -> None:
     """The process: settings from the environment, until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole URLs
     serve(from_environment(DispatcherSettings, os.environ))
 
 
@@ -36,34 +56,68 @@ async def _serve(settings: DispatcherSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with aclosing(RedisJobs.connect(settings.redis_url)) as jobs:
-        await run(settings, jobs, stop)
+    jobs, deliveries = RedisJobs.connect(settings.redis_url), RedisDeliveries.connect(settings.redis_url)
+    async with aclosing(jobs), aclosing(deliveries):
+        await run(settings, Stores(jobs, deliveries, open_store(settings.artifacts_url)), stop)
 
 
-async def run(settings: DispatcherSettings, jobs: Pools, stop: asyncio.Event) -> None:
-    """Exports the pools' depth on `/metrics` until `stop` is set."""
-    gauges = PoolGauges()
-    with _metrics_server(settings, gauges):
-        while not stop.is_set():
-            await look(jobs, gauges)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.refresh_seconds)
+async def run(settings: DispatcherSettings, stores: Stores, stop: asyncio.Event) -> None:
+    """Looks at the pools, sweeps and sends webhooks until `stop` is set; exports `/metrics`. Raises what ends any of them."""
+    metrics = new_metrics()
+    sweeper = Sweeper(stores.jobs, stores.artifacts, settings.policy)
+    webhooks = Webhooks(stores.jobs, stores.deliveries, settings.receivers, metrics.webhooks)
+    chores: list[Coroutine[Any, Any, object]] = [
+        _every(settings.refresh_seconds, lambda: look(stores, metrics)),
+        _every(settings.sweep_seconds, lambda: sweep(sweeper, metrics, dry_run=settings.sweep_dry_run)),
+        webhooks.follow(),
+        webhooks.send(),
+        stop.wait(),
+    ]
+    with _metrics_server(settings, metrics):
+        tasks = [asyncio.create_task(chore) for chore in chores]
+        try:
+            await _until(tasks[-1], tasks)
+        finally:
+            await end(*tasks)
 
 
-async def look(jobs: Pools, gauges: PoolGauges) -> None:
+async def _until(stopped: asyncio.Task[object], tasks: Iterable[asyncio.Task[object]]) -> None:
+    """Chores may end well, if there is nothing to do; what goes wrong with one ends all."""
+    pending = set(tasks)
+    while not stopped.done():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await chore()
+        await asyncio.sleep(seconds)
+
+
+async def look(stores: Stores, metrics: Metrics) -> None:
     """Reads the pools once. A job store that does not answer is shown as down, and asked again at the next look."""
     try:
-        gauges.update(await jobs.pools())
+        metrics.pools.update(await stores.jobs.pools())
+        metrics.pending.set(await stores.deliveries.pending())
     except StoreUnavailable as error:
         log.warning("%s", error.message)
-        gauges.lost()
+        metrics.pools.lost()
+
+
+async def sweep(sweeper: Sweeper, metrics: Metrics, *, dry_run: bool) -> None:
+    """Sweeps once; a store that does not answer is asked again at the next sweep."""
+    try:
+        metrics.swept(await sweeper.sweep(), dry_run=dry_run)
+    except (StoreUnavailable, StorageUnavailable) as error:
+        log.warning("%s", error.message)
+        metrics.sweeps.labels("failed").inc()
 
 
 @contextmanager
-def _metrics_server(settings: DispatcherSettings, gauges: PoolGauges) -> Iterator[None]:
-    registry = CollectorRegistry()
-    registry.register(gauges)
-    server, thread = start_http_server(settings.port, settings.host, registry)
+def _metrics_server(settings: DispatcherSettings, metrics: Metrics) -> Iterator[None]:
+    server, thread = start_http_server(settings.port, settings.host, metrics.registry)
     log.info("metrics on http://%s:%s/metrics", settings.host, server.server_port)
     try:
         yield

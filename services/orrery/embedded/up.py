@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import os
+import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -42,9 +45,24 @@ def programs(settings: EmbeddedSettings) -> tuple[Program, ...]:
     return (
         Program("valkey", _valkey(settings)),
         *_stages(settings, environment),
-        Program("gateway", orrery("gateway"), environment),
-        Program("dispatcher", orrery("dispatcher"), environment | {"ORRERY_PORT": str(settings.dispatcher_port)}),
+        Program("gateway", orrery("gateway"), environment | {"ORRERY_WEBHOOKS": "true"}),
+        Program("dispatcher", orrery("dispatcher"), environment | _dispatcher_environment(settings)),
     )
+
+
+def _dispatcher_environment(settings: EmbeddedSettings) -> dict[str, str]:
+    return {
+        "ORRERY_PORT": str(settings.dispatcher_port),
+        "ORRERY_WEBHOOK_SECRET": os.environ.get("ORRERY_WEBHOOK_SECRET") or _webhook_secret(settings.home / "webhook-secret"),
+    }
+
+
+def _webhook_secret(path: Path) -> str:
+    """Made once for a home, in a file that only its owner reads: receivers need it to verify what they are told."""
+    if not path.exists():
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return path.read_text()
 
 
 def _environment(settings: EmbeddedSettings) -> dict[str, str]:

@@ -12,6 +12,7 @@ from orrery.gateway.media import MEDIA_TYPE, read_conditioning
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.terms import Terms
 from orrery.guardrails.prompts import check_prompts
+from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.planner import plan
@@ -20,8 +21,6 @@ from orrery.worlds.requests import WorldRequest
 log = logging.getLogger(__name__)
 
 JOB_ID_PREFIX = "video_"
-WEBHOOK_URL = "webhook_url"
-"""The note of a job that says who wants to be told."""
 
 
 def guard(request: WorldRequest) -> None:

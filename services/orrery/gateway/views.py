@@ -9,7 +9,7 @@ from typing import Any
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters
 from orrery.gateway.settings import GatewaySettings
-from orrery.gateway.submitting import WEBHOOK_URL
+from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, TaskRecord, TaskState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
 from orrery.worlds.requests import WorldRequest

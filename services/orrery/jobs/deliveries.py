@@ -16,6 +16,9 @@ from orrery.worlds.plan import Frozen
 FIRST = "0"
 """Before every event."""
 
+WEBHOOK_URL = "webhook_url"
+"""The note of a job that says who wants to be told of its end."""
+
 
 class Delivery(Frozen):
     """`body` is what is sent to `url`; receivers know a repetition by its `id`. `attempts` failed so far."""
