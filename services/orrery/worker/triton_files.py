@@ -35,9 +35,12 @@ def embedded_triton(folder: Path) -> TritonFiles:
     source = wheel / "tritonserver"
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
         _link(source / "backends" / "python" / name, python / name)
+    stub = python / "triton_python_backend_stub"
+    # The stubs of a server that was killed may still be running from the old file, which then cannot be written.
+    stub.unlink(missing_ok=True)
     # Copied, not linked: it is run, and wheels do not keep the executable bit.
-    stub = shutil.copy(source / "python_backend_stubs" / _version() / "triton_python_backend_stub", python)
-    Path(stub).chmod(0o755)
+    shutil.copy(source / "python_backend_stubs" / _version() / stub.name, stub)
+    stub.chmod(0o755)
     return TritonFiles(
         binary=_executable(source / "bin" / "tritonserver", folder),
         backends=folder / "backends",
@@ -85,6 +88,8 @@ def _executable(source: Path, folder: Path) -> Path:
     """The binary itself, or a copy that may be run where the wheel's lacks the executable bit."""
     if os.access(source, os.X_OK):
         return source
-    copy = Path(shutil.copy(source, folder))
+    copy = folder / source.name
+    copy.unlink(missing_ok=True)
+    shutil.copy(source, copy)
     copy.chmod(0o755)
     return copy
