@@ -6,7 +6,8 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from statistics import fmean, median
+from math import fsum
+from statistics import median
 
 WINDOW = 64
 """Times that are remembered of one kind of task."""
@@ -15,6 +16,12 @@ MAX_KINDS = 1024
 
 TOLERANCE = 3.5
 """Robust standard deviations from the line beyond which a time counts as an accident."""
+
+ALWAYS_NEAR = 1e-3
+"""A relative error that is no accident: in perfect data the deviation is nothing, and rounding would be one."""
+
+SHORTEST = 1e-4
+"""Seconds below which times are not told apart."""
 
 _DEVIATIONS = 1.4826  # of a normal distribution, one standard deviation is so many median deviations
 
@@ -34,16 +41,19 @@ class Line:
 
 
 def fit(points: Sequence[Point]) -> Line:
-    """Least squares over the points (at least one) without those that lie far from the median line.
+    """Least squares of the relative errors over the points (at least one), without those far from the median line.
 
     While only one number of steps was seen, all the time is put on the steps.
     """
     rough = _median_line(points)
-    misses = [abs(seconds - rough.seconds(steps)) for steps, seconds in points]
-    # A tenth of a percent always counts as near: in perfect data the deviation is nothing, and rounding would be an accident.
-    near = max(TOLERANCE * _DEVIATIONS * median(misses), 1e-3 * median(seconds for _, seconds in points))
+    misses = [abs(seconds - rough.seconds(steps)) * _weight(seconds) for steps, seconds in points]
+    near = max(TOLERANCE * _DEVIATIONS * median(misses), ALWAYS_NEAR)
     kept = [point for point, miss in zip(points, misses, strict=True) if miss <= near]
     return _least_squares(kept) if len({steps for steps, _ in kept}) > 1 else _median_line(kept or points)
+
+
+def _weight(seconds: float) -> float:
+    return 1.0 / max(seconds, SHORTEST)
 
 
 def _median_line(points: Sequence[Point]) -> Line:
@@ -57,8 +67,11 @@ def _median_line(points: Sequence[Point]) -> Line:
 
 
 def _least_squares(points: Sequence[Point]) -> Line:
-    steps, seconds = fmean(x for x, _ in points), fmean(y for _, y in points)
-    slope = sum((x - steps) * (y - seconds) for x, y in points) / sum((x - steps) ** 2 for x, _ in points)
+    weights = [_weight(y) ** 2 for _, y in points]
+    steps = fsum(w * x for w, (x, _) in zip(weights, points, strict=True)) / fsum(weights)
+    seconds = fsum(w * y for w, (_, y) in zip(weights, points, strict=True)) / fsum(weights)
+    spread = fsum(w * (x - steps) ** 2 for w, (x, _) in zip(weights, points, strict=True))
+    slope = fsum(w * (x - steps) * (y - seconds) for w, (x, y) in zip(weights, points, strict=True)) / spread
     return Line(seconds - slope * steps, slope)
 
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orrery.gateway.eta import LatencyModel, Line
-from orrery.jobs.records import Job, JobState, PoolStatus, ServiceRate, TaskRecord, TaskState
+from orrery.jobs.records import STEPPED_STAGES, Job, JobState, PoolStatus, ServiceRate, TaskRecord, TaskState
 from orrery.jobs.store import JobStore, Pools
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.errors import JobNotFound
 from orrery.worlds.plan import Plan
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import WorldRequest
-
-STEPPING = "denoiser"
-"""The stage whose time grows with the request's steps."""
 
 GLANCE_SECONDS = 1.0
 """How old a look at the pools may be."""
@@ -161,7 +158,7 @@ def _left_of_running(job: Job, task: TaskRecord, line: Line, now: float) -> floa
 
 def _steps(job: Job, task: TaskRecord) -> int:
     """What the stage said, else what was asked for; 0 where time does not go by steps."""
-    return task.num_steps or (int(job.request["num_inference_steps"]) if task.stage == STEPPING else 0)
+    return task.num_steps or (int(job.request["num_inference_steps"]) if task.stage in STEPPED_STAGES else 0)
 
 
 def _kind(job: Job, task: TaskRecord) -> Hashable:

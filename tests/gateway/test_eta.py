@@ -1,0 +1,268 @@
+"""What is learned about how long things take, and what a job is told of it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from gateway.rig import Rig, Worker, eventually, rig_of
+from orrery.artifacts import ObjectArtifacts, open_store
+from orrery.gateway import forecast as forecasting
+from orrery.gateway.eta import MAX_KINDS, WINDOW, LatencyModel, Line, fit
+from orrery.gateway.forecast import Forecaster
+from orrery.jobs.memory import MemoryJobs
+from orrery.jobs.records import Completion, Job, Submission
+from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog.models import Workflow
+from orrery.worlds.planner import plan
+from orrery.worlds.requests import RequestedWorld, settle
+
+TRUE = Line(14.4, 3.05)
+
+
+def measured(chance: random.Random, count: int = 40, noise: float = 0.0) -> list[tuple[int, float]]:
+    steps = [chance.randint(1, 100) for _ in range(count)]
+    return [(n, TRUE.seconds(n) * (1 + chance.gauss(0, noise))) for n in steps]
+
+
+def off(line: Line, steps: int) -> float:
+    return abs(line.seconds(steps) - TRUE.seconds(steps)) / TRUE.seconds(steps)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_line_is_found_within_three_per_mille(seed: int) -> None:
+    line = fit(measured(random.Random(seed), noise=0.002))
+    assert line.per_step == pytest.approx(TRUE.per_step, rel=3e-3)
+    assert max(off(line, steps) for steps in (10, 35, 50, 100)) < 3e-3
+
+
+@pytest.mark.parametrize("outlier", [(35, 500.0), (1, 900.0), (100, 0.1)], ids=str)
+def test_one_accident_changes_nothing(outlier: tuple[int, float]) -> None:
+    for seed in range(10):
+        line = fit([*measured(random.Random(seed), count=12), outlier])
+        assert (line.fixed, line.per_step) == (pytest.approx(TRUE.fixed, rel=3e-3), pytest.approx(TRUE.per_step, rel=3e-3))
+
+
+def test_of_two_numbers_of_steps_the_line_is_exact() -> None:
+    line = fit([(10, TRUE.seconds(10)), (35, TRUE.seconds(35))])
+    assert (line.fixed, line.per_step) == (pytest.approx(TRUE.fixed), pytest.approx(TRUE.per_step))
+
+
+def test_of_one_number_of_steps_it_is_right_there() -> None:
+    assert fit([(35, 100.0), (35, 102.0), (35, 300.0)]).seconds(35) == pytest.approx(101.0)
+    assert fit([(0, 2.0), (0, 2.2), (0, 9.0)]) == Line(pytest.approx(2.1), 0.0)
+
+
+def test_times_are_never_negative() -> None:
+    assert Line(-5.0, 1.0).seconds(2) == 0.0
+
+
+def test_the_model_forgets_what_is_long_past() -> None:
+    model = LatencyModel()
+    for _ in range(WINDOW):
+        model.learn("a", 10, 100.0)
+    assert model.line("a") == Line(0.0, 10.0)
+    for _ in range(WINDOW):
+        model.learn("a", 10, 20.0)
+    assert model.line("a") == Line(0.0, 2.0)
+    for k in range(MAX_KINDS):
+        model.learn(k, 1, 1.0)
+    assert model.line("a") is None
+    assert model.line(0) is not None
+
+
+SECONDS = {"guardrail_text": 0.1, "text_encoder": 1.0, "video_encoder": 2.0, "video_decoder": 4.0, "publisher": 0.5}
+
+
+@dataclass
+class World:
+    """Workers, one of each pool, in a time of their own: every task takes as long as its stage does."""
+
+    now: float = 1_000_000.0
+    jobs: MemoryJobs = field(init=False)
+    artifacts: ObjectArtifacts = field(default_factory=lambda: open_store("memory://"))
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.jobs = MemoryJobs(clock=lambda: self.now, lease=1e9)
+
+    def forecaster(self) -> Forecaster:
+        return Forecaster(self.jobs, clock=lambda: self.now)
+
+    async def submit(self, steps: int) -> Job:
+        self.count += 1
+        model = CATALOG[DEFAULT_MODEL]
+        world = settle(RequestedWorld(prompt="x", num_inference_steps=steps), model, Workflow.TEXT2IMAGE)
+        return await self.jobs.submit(
+            Submission(
+                job_id=f"job-{self.count}",
+                model=model.name,
+                workflow="text2image",
+                request=world.model_dump(mode="json"),
+                plan=plan(world, model),
+            )
+        )
+
+    async def work(self, pool: str) -> bool:
+        claim = await self.jobs.claim([pool], "w", wait=0)
+        if claim is None:
+            return False
+        self.now += self.seconds(claim.task.stage, int(str(claim.task.parameters.get("num_inference_steps", 0))))
+        worker = Worker(self.jobs, self.artifacts)
+        names = ("text_embeddings", "latents", "frames", "media", "thumbnail", "verdict", "report")
+        outputs = {name: await worker._output(name) for name in names}
+        await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.1))
+        return True
+
+    def seconds(self, stage: str, steps: int) -> float:
+        return SECONDS.get(stage) or TRUE.seconds(steps)
+
+    async def finish(self, job: Job) -> Job:
+        while not job.state.ended:
+            for pool in dict.fromkeys(task.pool for task in job.tasks):
+                await self.work(pool)
+            job = await self.jobs.get(job.id)
+        return job
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(forecasting, "GLANCE_SECONDS", 0.0)
+    return World()
+
+
+CHAIN = 0.1 + 1.0 + 4.0 + 0.5
+"""What is not denoising on the way of an image: its texts are encoded side by side."""
+
+
+async def test_nothing_is_told_before_anything_was_seen(world: World) -> None:
+    forecast = await world.forecaster().forecast(await world.submit(10))
+    assert (forecast.queue_position, forecast.eta_seconds) == (0, None)
+
+
+async def test_a_job_is_told_how_long_it_takes(world: World) -> None:
+    forecaster = world.forecaster()
+    for steps in (10, 20, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    told = await forecaster.forecast(await world.submit(35))
+    assert told.eta_seconds == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
+
+
+async def test_a_gateway_that_starts_learns_from_what_was_done_before(world: World) -> None:
+    for steps in (10, 40):
+        await world.finish(await world.submit(steps))
+    forecaster = world.forecaster()
+    await forecaster.start()
+    told = await forecaster.forecast(await world.submit(35))
+    assert told.eta_seconds == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
+
+
+async def test_a_running_task_counts_what_is_left_of_it(world: World) -> None:
+    forecaster = world.forecaster()
+    for steps in (10, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    job = await world.submit(35)
+    for stage in ("guardrail_text", "text_encoder", "text_encoder"):
+        (pool,) = {task.pool for task in job.tasks if task.stage == stage}
+        await world.work(pool)
+    (pool,) = {task.pool for task in job.tasks if task.stage == "denoiser"}
+    claim = await world.jobs.claim([pool], "w", wait=0)
+    assert claim is not None
+    world.now += TRUE.seconds(20)
+    await world.jobs.progress(claim, 20, 35)
+    told = await forecaster.forecast(await world.jobs.get(job.id))
+    assert told.queue_position is None
+    assert told.eta_seconds == pytest.approx(15 * TRUE.per_step + 4.5, rel=3e-3)
+    world.now += 1000  # it hangs: the steps are still to come
+    told = await forecaster.forecast(await world.jobs.get(job.id))
+    assert told.eta_seconds == pytest.approx(15 * TRUE.per_step + 4.5, rel=3e-3)
+    await world.jobs.cancel(job.id)
+    ended = await forecaster.forecast(await world.jobs.get(job.id))
+    assert (ended.queue_position, ended.eta_seconds) == (None, None)
+
+
+async def test_a_resumed_task_counts_only_what_it_runs(world: World) -> None:
+    forecaster = world.forecaster()
+    for steps in (10, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    job = await world.submit(35)
+    for stage in ("guardrail_text", "text_encoder", "text_encoder"):
+        (pool,) = {task.pool for task in job.tasks if task.stage == stage}
+        await world.work(pool)
+    (pool,) = {task.pool for task in job.tasks if task.stage == "denoiser"}
+    first = await world.jobs.claim([pool], "w", wait=0)
+    assert first is not None
+    await world.jobs.progress(first, 30, 35)
+    await world.jobs.checkpoint(first, await world.artifacts.put(b"latents"), 30)
+    world.now += 2e9  # its worker is gone
+    assert await world.jobs.claim([pool], "w2", wait=0) is not None
+    told = await forecaster.forecast(await world.jobs.get(job.id))
+    assert told.eta_seconds == pytest.approx(TRUE.seconds(5) + 4.5, rel=3e-3)
+
+
+async def test_the_line_is_part_of_it(world: World) -> None:
+    forecaster = world.forecaster()
+    for _ in range(3):
+        forecaster.learn(await world.finish(await world.submit(35)))
+    await world.jobs.announce("w", {task.pool for task in (await world.submit(35)).tasks}, seconds=1e9)
+    waiting = [await world.submit(35) for _ in range(4)]
+    while await world.work("guardrail_text"):
+        pass
+    (encoder,) = {task.pool for task in waiting[0].tasks if task.stage == "text_encoder"}
+    while await world.work(encoder):
+        pass
+    told = [await forecaster.forecast(await world.jobs.get(job.id)) for job in waiting]
+    assert [one.queue_position for one in told] == [1, 2, 3, 4]
+    gaps = [(b.eta_seconds or 0) - (a.eta_seconds or 0) for a, b in pairwise(told)]
+    assert gaps == [pytest.approx(TRUE.seconds(35), rel=3e-3)] * 3
+
+
+async def test_a_promise_is_compared_once_with_what_came(world: World) -> None:
+    forecaster = world.forecaster()
+    for steps in (10, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    job, other = await world.submit(35), await world.submit(35)
+    forecaster.promise(job, forecasting.Forecast(0, 100.0))
+    forecaster.promise(other, forecasting.Forecast(0, None))
+    done = await world.finish(job)
+    actual = (done.finished_at or 0) - done.created_at
+    assert forecaster.error(done) == pytest.approx(abs(100.0 - actual) / actual)
+    assert forecaster.error(done) is None
+    assert forecaster.error(await world.finish(other)) is None
+
+
+async def test_the_error_of_promises_is_a_metric(rig: Rig) -> None:
+    async with rig.app.router.lifespan_context(rig.app):
+
+        async def observed() -> float:
+            lines = (await rig.client.get("/metrics")).text.splitlines()
+            (count,) = [line for line in lines if line.startswith("orrery_eta_error_ratio_count")]
+            return float(count.split()[1])
+
+        assert await observed() == 0
+        first = (await rig.post()).json()
+        assert first["eta_seconds"] is None
+        await rig.work(first["id"])
+
+        async def told() -> float | None:
+            job = (await rig.post(seed=2)).json()
+            await rig.work(job["id"])
+            eta: float | None = job["eta_seconds"]
+            return eta
+
+        assert await eventually(told) is not None
+        await eventually(observed)
+
+
+async def test_positions_are_shown_in_jobs_and_lists() -> None:
+    async with rig_of() as rig:
+        ids = [(await rig.post(seed=seed)).json()["id"] for seed in range(3)]
+        assert (await rig.client.get(f"/v1/videos/{ids[2]}")).json()["queue_position"] == 2
+        page = (await rig.client.get("/v1/videos", params={"order": "asc"})).json()
+        assert [job["queue_position"] for job in page["data"]] == [0, 1, 2]
+        await rig.jobs.cancel(ids[0])
+        positions = [(await rig.client.get(f"/v1/videos/{job_id}")).json()["queue_position"] for job_id in ids]
+        assert positions == [None, 0, 1]
