@@ -35,6 +35,17 @@ class Gateway:
     def video(self, job_id: str) -> dict[str, Any]:
         return self._json("GET", f"/v1/videos/{job_id}")
 
+    def videos(self, *, limit: int, after: str | None = None) -> dict[str, Any]:
+        """A page of jobs, the latest first."""
+        return self._json("GET", "/v1/videos", params={"limit": limit} | ({"after": after} if after else {}))
+
+    def dead_jobs(self, *, limit: int) -> dict[str, Any]:
+        return self._json("GET", "/v1/jobs/dead", params={"limit": limit})
+
+    def act(self, job_id: str, action: str) -> dict[str, Any]:
+        """`cancel`, `requeue` or `webhook:replay`."""
+        return self._json("POST", f"/v1/videos/{job_id}/{action}")
+
     def models(self) -> list[dict[str, Any]]:
         data: list[dict[str, Any]] = self._json("GET", "/v1/models")["data"]
         return data

@@ -11,14 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from orrery.client import jobs
+from orrery.client.options import DEFAULT_URL, Url
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
+app.add_typer(jobs.app, name="jobs")
 
-Url = Annotated[str, typer.Option(envvar="ORRERY_URL", help="The gateway.")]
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
 Models = Annotated[Path, typer.Option(help="The folder of components.")]
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 @app.command()
