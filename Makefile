@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .orrery/models
+DURATION ?= 600
 
-.PHONY: help demo test check format bench up config models clean
+.PHONY: help demo test check format bench chaos up config models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ format: $(VENV)/.ready  ## Format, and fix what lint can fix
 
 bench: models  ## Measure; writes bench-results/*.json, the last line printed is one JSON object
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --out bench-results --models-dir $(MODELS)
+
+chaos: models  ## Kill, freeze and cut off everything for DURATION seconds (SEED repeats a schedule); no accepted job may be lost
+	PYTHONPATH=tests $(BIN)/python -m chaos --models-dir $(MODELS) --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 up: models  ## Run everything on this machine until Ctrl-C
 	$(BIN)/orrery up --models-dir $(MODELS)

@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import handover, idle, overhead
+from benchmarks import handover, idle, overhead, urgency
 from e2e.stack import running
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, running(Path(home), chosen.models_dir) as stack:
         headline = overhead.run(stack, chosen.models_dir, chosen.out, chosen.jobs)
+        headline |= urgency.run(stack, chosen.out, chosen.rounds)
         headline |= idle.run(stack, chosen.out, chosen.idle_seconds)
     headline |= handover.run(chosen.out, chosen.rounds)
     print(json.dumps(headline))
