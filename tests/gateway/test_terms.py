@@ -10,6 +10,7 @@ import pytest
 
 from gateway.rig import Rig, rig_of
 from gateway.samples import png
+from orrery.artifacts.errors import StorageFull, StorageUnavailable
 from orrery.gateway.terms import body_digest
 from orrery.jobs.memory import MemoryJobs
 
@@ -175,6 +176,19 @@ async def test_a_full_queue_says_when_to_come_again() -> None:
         assert int(refused.headers["retry-after"]) >= 1
         accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
         assert await rig.left_behind() == accepted
+
+
+@pytest.mark.parametrize(("error", "status"), [(StorageFull, 507), (StorageUnavailable, 503)])
+async def test_an_upload_that_cannot_be_stored_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, error: type[StorageUnavailable], status: int
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise error("the artifact store refuses")
+
+    monkeypatch.setattr(rig.artifacts, "put", refuse)
+    answer = await rig.upload(png(64, 48))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, error.code)
+    assert await rig.left_behind() == []
 
 
 async def test_images_have_terms_too(rig: Rig) -> None:
