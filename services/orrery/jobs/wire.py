@@ -63,9 +63,9 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def job(snapshot: Sequence[Any]) -> Job:
+def job(snapshot: str) -> Job:
     """A job from `snapshot` in the prelude."""
-    record, result, rows = snapshot
+    record, result, rows = json.loads(snapshot)
     tasks = tuple(_task_record(pairs(row)) for row in rows)
     fields: dict[str, Any] = pairs(record)
     for name in ("request", "notes", "error"):
@@ -84,11 +84,12 @@ def _task_record(row: dict[str, str]) -> TaskRecord:
     return TaskRecord(**fields)
 
 
-def claim(reply: Sequence[Any], *, worker: str, token: str) -> Claim:
+def claim(reply: str, *, worker: str, token: str) -> Claim:
     """A claim from `claimed` in `lua/hold.lua`."""
-    job_id, spec, attempt, done, checkpoint, step = reply
+    job_id, spec, attempt, done, checkpoint, step = json.loads(reply)
     task = Task.model_validate_json(spec)
-    outputs = {name: Refs.validate_json(refs) for name, refs in pairs(done).items()}
+    # Lua writes an empty list as {}.
+    outputs = {name: Refs.validate_json(refs) for name, refs in pairs(done or ()).items()}
     return Claim(
         job_id=job_id,
         task=task,

@@ -139,7 +139,7 @@ local function claimed(job, task)
   local plan, row = plan_of(job), row_of(job, task)
   local checkpoint = get(plan, 'checkpoint:' .. task) or ''
   local spec, attempt, step = get(plan, 'spec:' .. task), number(row, 'attempt'), number(row, 'checkpoint_step')
-  return {job, spec, attempt, resolved(job, task), checkpoint, step}
+  return cjson.encode({job, spec, attempt, resolved(job, task), checkpoint, step})
 end
 
 local function run(job, task, worker, token, lease)

@@ -77,10 +77,11 @@ end
 
 local function tasks_of(job) return cjson.decode(get(plan_of(job), 'tasks')) end
 
+-- As one string: clients read many small ones slowly.
 local function snapshot(job)
   local record = redis.call('HGETALL', key('job', job))
   if #record == 0 then return false end
   local rows = {}
   for i, task in ipairs(tasks_of(job)) do rows[i] = redis.call('HGETALL', row_of(job, task)) end
-  return {record, get(plan_of(job), 'result'), rows}
+  return cjson.encode({record, get(plan_of(job), 'result'), rows})
 end
