@@ -220,6 +220,20 @@ async def test_the_line_is_part_of_it(world: World) -> None:
     assert gaps == [pytest.approx(TRUE.seconds(35), rel=3e-3)] * 3
 
 
+async def test_who_was_taken_before_is_before_it_at_every_later_pool(world: World) -> None:
+    forecaster = world.forecaster()
+    for _ in range(3):
+        forecaster.learn(await world.finish(await world.submit(35)))
+    jobs = [await world.submit(35) for _ in range(4)]
+    told = [(await forecaster.forecast(job)).eta_seconds or 0.0 for job in jobs]
+    assert told[0] == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
+    assert [b - a for a, b in pairwise(told[1:])] == [pytest.approx(TRUE.seconds(35), rel=3e-3)] * 2
+    await world.work("guardrail_text")  # the first moves on, and is still before all others
+    later = [(await forecaster.forecast(await world.jobs.get(job.id))).eta_seconds or 0.0 for job in jobs]
+    assert later[0] < told[0]
+    assert later[1:] == [pytest.approx(seconds, rel=0.02) for seconds in told[1:]]
+
+
 async def test_a_promise_is_compared_once_with_what_came(world: World) -> None:
     forecaster = world.forecaster()
     for steps in (10, 40):

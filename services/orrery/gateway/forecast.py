@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from orrery.worlds.plan import Plan
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import WorldRequest
 
-GLANCE_SECONDS = 1.0
+GLANCE_SECONDS = 0.25
 """How old a look at the pools may be."""
 
 PROMISES_KEPT = 10_000
@@ -37,6 +37,17 @@ class _Glance:
     at: float
     pools: Mapping[str, PoolStatus]
     rates: Mapping[str, ServiceRate]
+
+    def status(self, pool: str) -> PoolStatus:
+        return self.pools.get(pool, PoolStatus(waiting=0, running=0, workers=0))
+
+    def workers(self, pool: str) -> int:
+        return max(1, self.status(pool).workers)
+
+    def share_running(self, pool: str) -> float:
+        """If all workers are busy, how much of a task is left on average until the first of them is free, times the workers."""
+        workers = self.workers(pool)
+        return workers / (workers + 1) if self.status(pool).running >= workers else 0.0
 
 
 class GatewayJobs(JobStore, Pools, Protocol):
@@ -110,16 +121,17 @@ class Forecaster:
         records = {task.id: task for task in job.tasks}
         if tasks is None or {task.id for task in tasks.tasks} != set(records):
             return None  # planned by another version
+        ahead = _ahead([records[task.id] for task in tasks.tasks], position, glance)
         ends: dict[str, float] = {}
         for task in tasks.tasks:
             ready = max((ends[name] for name in task.needs), default=0.0)
-            end = self._end_of(job, records[task.id], ready, position, glance)
+            end = self._end_of(job, records[task.id], ready, ahead, glance)
             if end is None:
                 return None
             ends[task.id] = end
         return max(ends.values())
 
-    def _end_of(self, job: Job, task: TaskRecord, ready: float, position: int | None, glance: _Glance) -> float | None:
+    def _end_of(self, job: Job, task: TaskRecord, ready: float, ahead: Mapping[str, float], glance: _Glance) -> float | None:
         if task.state is TaskState.DONE:
             return 0.0
         line = self._line(job, task, glance)
@@ -127,11 +139,9 @@ class Forecaster:
             return None
         if task.state is TaskState.RUNNING:
             return _left_of_running(job, task, line, self._clock())
-        status = glance.pools.get(task.pool, PoolStatus(waiting=0, running=0, workers=0))
-        ahead = position if task.state is TaskState.QUEUED and position is not None else status.waiting
-        rate = glance.rates.get(task.pool)
-        seconds = rate.seconds if rate else line.seconds(_steps(job, task))
-        return max(ready, _wait(status, ahead, seconds)) + line.seconds(_steps(job, task))
+        rate, own = glance.rates.get(task.pool), line.seconds(_steps(job, task))
+        wait = ahead[task.pool] * (rate.seconds if rate else own) / glance.workers(task.pool)
+        return max(ready, wait) + own
 
     def _line(self, job: Job, task: TaskRecord, glance: _Glance) -> Line | None:
         """Of this kind of task, else the average of its pool."""
@@ -139,11 +149,24 @@ class Forecaster:
         return self._model.line(_kind(job, task)) or (Line(rate.seconds, 0.0) if rate else None)
 
 
-def _wait(status: PoolStatus, ahead: int, seconds: float) -> float:
-    """Until a worker has done what is ahead; if all are busy, the first of them is free after its share of a task."""
-    workers = max(1, status.workers)
-    busy = status.running >= workers
-    return ahead * seconds / workers + (seconds / (workers + 1) if busy else 0.0)
+def _ahead(tasks: Sequence[TaskRecord], position: int | None, glance: _Glance) -> dict[str, float]:
+    """Tasks that each pool does first, for jobs that wait there or will have come there before.
+
+    Jobs do much the same things in the same order: who is in a pool that this one has still to reach, or before it in the same
+    one, is before it in every later pool.
+    """
+    asked = Counter(task.pool for task in tasks)
+    present = Counter(task.pool for task in tasks if task.state in (TaskState.QUEUED, TaskState.RUNNING))
+    standing = next((task.pool for task in tasks if task.state is TaskState.QUEUED), None)
+    ahead, jobs = {}, 0.0
+    for pool in dict.fromkeys(task.pool for task in tasks if task.state is not TaskState.DONE):
+        if pool == standing and position is not None:
+            others = position + glance.share_running(pool)
+        else:
+            others = float(max(0, glance.status(pool).depth - present[pool]))
+        jobs += others / asked[pool]
+        ahead[pool] = jobs * asked[pool]
+    return ahead
 
 
 def _left_of_running(job: Job, task: TaskRecord, line: Line, now: float) -> float:
