@@ -30,7 +30,7 @@ from jobs.setting import completion, free_port, submission
 from orrery.jobs.redis import RedisJobs
 
 PACKAGES = ("taskiq-redis", "streaq", "celery[redis]")
-KILLED_AFTER, WAITED = 0.4, 30.0
+WAITED, ROUNDS = 30.0, 3
 
 COMMON = """
 import asyncio, json, sys, time
@@ -294,12 +294,23 @@ def main() -> None:
         home = Path(folder)
         bench = Bench(home, url, chosen.peers or install(home / "peers"))
         result = asyncio.run(own(bench, depths, 2000 if chosen.quick else 10_000))
-        rates = {name: {n: bench.throughput(name, n) for n in counts} for name in SOURCES}
+        rates = best_of_rounds(bench, counts)
         killed = {name: bench.killed(name, 100) for name in SOURCES}
     show(rates, killed)
     result |= {"throughput": rates, "killed": killed}
     write(chosen.out, "queue", result)
     print(json.dumps(result))
+
+
+def best_of_rounds(bench: Bench, counts: list[int]) -> dict[str, dict[int, dict[str, float]]]:
+    """By turns, and of each the best: what else the machine does only ever slows a round down."""
+    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in SOURCES}
+    for count in counts:
+        for _ in range(ROUNDS):
+            for name, rates in found.items():
+                rate = bench.throughput(name, count)
+                rates[count] = max(rates.get(count, rate), rate, key=lambda each: each["per_second"])
+    return found
 
 
 def show(rates: dict[str, dict[int, dict[str, float]]], killed: dict[str, dict[str, float]]) -> None:

@@ -41,7 +41,7 @@ async def test_every_key_lies_in_one_cluster_slot(setting: Setting, client: Redi
 
 
 async def test_a_cluster_node_runs_every_script() -> None:
-    with ValkeyServer(port=free_port(), config={"cluster-enabled": "yes"}) as server:
+    with ValkeyServer(port=free_port(), config={"cluster-enabled": "yes", "cluster-port": free_port()}) as server:
         async with Redis.from_url(server.connection_url, decode_responses=True) as client:
             await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while "cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):
