@@ -13,6 +13,7 @@ from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, fre
 from orrery.jobs.keys import EVENTS, ROOT, bell
 from orrery.jobs.records import JobState
 from orrery.jobs.redis import RedisJobs
+from orrery.jobs.scripts import Scripts
 from orrery.worlds.errors import StageFailed
 
 BELL = bell("encode")
@@ -138,3 +139,36 @@ async def test_a_forbidden_transition_is_an_error(setting: Setting, client: Redi
     await client.hset(f"{ROOT}:job:job", "state", "queued")
     with pytest.raises(Exception, match="may not go from queued to completed"):
         await setting.jobs.complete(claim, completion(claim))
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_again(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client sends a command again when the connection broke under it."""
+    for job_id in ("first", "second"):
+        await setting.jobs.submit(submission(job_id))
+    monkeypatch.setattr("orrery.jobs.redis.secrets.token_hex", lambda length: "token")
+    claim = await setting.claim()
+    assert await setting.claim() == claim
+    assert (await setting.jobs.pools())["encode"].running == 1
+    monkeypatch.undo()
+    await setting.jobs.complete(claim, completion(claim))
+    assert (await setting.finish()).job_id == "second"
+
+
+async def test_a_claim_given_up_while_it_is_answered_goes_back(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    await setting.jobs.submit(submission())
+    call, answered = Scripts.__call__, asyncio.Event()
+
+    async def slow(self: Scripts, name: str, *args: str | float) -> object:
+        answer = await call(self, name, *args)
+        answered.set()
+        await asyncio.sleep(0.05)
+        return answer
+
+    monkeypatch.setattr(Scripts, "__call__", slow)
+    claiming = asyncio.create_task(setting.jobs.claim(["encode"], "ann", wait=5))
+    await answered.wait()
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    monkeypatch.undo()
+    assert (await setting.claim(worker="bob")).attempt == 1

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.plan import ArtifactRef, Frozen, Plan, Task
 
-
 STEPPED_STAGES = frozenset(contract.name for contract in CONTRACTS.values() if contract.decoupled)
 STEPPED_WEIGHT = 20
 
