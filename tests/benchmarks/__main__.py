@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import handover, idle, overhead, urgency
+from benchmarks import handover, idle, overhead, queue, urgency
 from e2e.stack import running
 
 
@@ -18,12 +18,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100, help="jobs at each concurrency")
     parser.add_argument("--rounds", type=int, default=10, help="hand-overs of each kind")
     parser.add_argument("--idle-seconds", type=float, default=30.0)
+    parser.add_argument("--full", action="store_true", help="queues of 10^4 and 10^5 tasks too")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, running(Path(home), chosen.models_dir) as stack:
         headline = overhead.run(stack, chosen.models_dir, chosen.out, chosen.jobs)
         headline |= urgency.run(stack, chosen.out, chosen.rounds)
         headline |= idle.run(stack, chosen.out, chosen.idle_seconds)
     headline |= handover.run(chosen.out, chosen.rounds)
+    headline |= queue.run(chosen.out, full=chosen.full)
     print(json.dumps(headline))
 
 
