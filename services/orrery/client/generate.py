@@ -20,13 +20,15 @@ ENDED = ("completed", "failed", "cancelled")
 
 @dataclass
 class Pace:
-    """Seconds left in the stage that counts steps, from the steps seen so far; other stages are not foretold."""
+    """Seconds left: the server's forecast, or before it has seen enough jobs, those of the steps seen so far."""
 
     stage: str | None = None
     first_step: int = 0
     since: float = 0.0
 
     def left(self, job: dict[str, Any], now: float) -> float | None:
+        if job["eta_seconds"] is not None:
+            return float(job["eta_seconds"])
         stage, step, of = job["stage"], job.get("step"), job.get("num_steps")
         if not step or not of:
             return None
@@ -39,6 +41,8 @@ class Pace:
 def line(job: dict[str, Any], left: float | None, elapsed: float) -> str:
     """`denoiser  12/35  34 %  ETA 3 s  (2.1 s)`."""
     words = [job["stage"] or job["status"]]
+    if job["queue_position"]:
+        words.append(f"{job['queue_position']} ahead in the queue")
     if job.get("num_steps"):
         words.append(f"step {job.get('step') or 0}/{job['num_steps']}")
     words.append(f"{job['progress']} %")
