@@ -34,3 +34,9 @@ def jobs(request: pytest.FixtureRequest) -> MemoryJobs | RedisJobs:
 def deliveries(request: pytest.FixtureRequest, jobs: MemoryJobs | RedisJobs) -> Deliveries:
     """Beside the jobs."""
     return MemoryDeliveries() if isinstance(jobs, MemoryJobs) else RedisDeliveries(request.getfixturevalue("client"))
+
+
+@pytest.fixture
+def forgetful(client: Redis) -> RedisJobs:
+    """Keeps a hundred events or so."""
+    return RedisJobs(client, events_kept=100)

@@ -6,12 +6,13 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from redis.asyncio import Redis
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from dispatcher.receiver import Receiver, receiving
@@ -22,7 +23,7 @@ from orrery.dispatcher.addresses import AddressRefused, AddressUnknown, address_
 from orrery.dispatcher.messages import messages
 from orrery.dispatcher.webhooks import Receivers, Webhooks, pause_after
 from orrery.jobs.cancelling import end
-from orrery.jobs.deliveries import Deliveries, Delivery, MemoryDeliveries
+from orrery.jobs.deliveries import Cursor, Deliveries, Delivery, MemoryDeliveries, RedisDeliveries
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Completion
 from orrery.worlds.plan import ArtifactRef
@@ -190,6 +191,45 @@ async def test_a_restart_forgets_nothing_and_repeats_nothing(jobs: Jobs, deliver
     assert receiver.calls[1].headers["webhook-id"] == receiver.calls[2].headers["webhook-id"]
 
 
+async def test_ends_are_told_although_their_events_are_forgotten(forgetful: Jobs, client: Redis) -> None:
+    """A dispatcher that was away for longer than events are kept."""
+    jobs, deliveries = forgetful, RedisDeliveries(client)
+    async with receiving() as receiver:
+        async with dispatching(jobs, deliveries, receivers(receiver)):
+            await complete(jobs, "before")
+            await called(receiver, 1)
+            await settled(deliveries)
+        await complete(jobs, "between")
+        await jobs.submit(submission("noise"))
+        taken = await claim(jobs, "encode")
+        for step in range(1, 400):
+            await jobs.progress(taken, step, 400)
+        await complete(jobs, "at last")
+        async with dispatching(jobs, deliveries, receivers(receiver)):
+            await eventually(lambda: has_heard(receiver, "before", "between", "at last"))
+            await complete(jobs, "after")
+            await eventually(lambda: has_heard(receiver, "before", "between", "at last", "after"))
+            await settled(deliveries)
+    assert len({call.headers["webhook-id"] for call in receiver.calls}) == 4
+    assert len(receiver.calls) <= 5  # what ended just at the cursor may come again
+    kinds = [event.type for event in await kept_events(jobs)]
+    assert kinds.count("job.completed") == 2
+
+
+async def has_heard(receiver: Receiver, *job_ids: str) -> bool:
+    return {json.loads(call.body)["data"]["id"] for call in receiver.calls} == set(job_ids)
+
+
+async def kept_events(jobs: Jobs) -> list[Any]:
+    found = []
+    async with aclosing(jobs.events(after="0")) as events:
+        async for event in events:
+            found.append(event)
+            if (event.type, event.job_id) == ("job.completed", "after"):
+                break
+    return found
+
+
 async def test_what_was_owed_survives_the_job(jobs: Jobs, deliveries: Deliveries) -> None:
     async with receiving() as receiver:
         receiver.answers([500], then=200)
@@ -233,7 +273,7 @@ async def test_without_a_secret_nobody_is_told_then_or_later(jobs: Jobs, deliver
             await complete(jobs, "early", notes={"webhook_url": receiver.url})
 
             async def passed() -> bool:
-                return await deliveries.cursor() != "0"
+                return await deliveries.cursor() != Cursor()
 
             await eventually(passed)
             await asyncio.sleep(0.1)
@@ -371,9 +411,10 @@ def test_pauses_grow_with_full_jitter_up_to_an_hour() -> None:
 
 async def test_what_is_taken_is_nobody_elses_for_a_while(deliveries: Deliveries) -> None:
     owed = [Delivery(id=name, job_id="j", url="http://x/", body="{}") for name in "ab"]
-    assert await deliveries.accept(owed, after="0", cursor="5-0")
-    assert not await deliveries.accept(owed, after="0", cursor="6-0")
-    assert await deliveries.cursor() == "5-0"
+    reached = Cursor(event="5-0", at=1.5)
+    assert await deliveries.accept(owed, after=Cursor(), cursor=reached)
+    assert not await deliveries.accept(owed, after=Cursor(), cursor=Cursor(event="6-0", at=2.0))
+    assert await deliveries.cursor() == reached
     assert {one.id for one in await deliveries.take(10, seconds=0.1)} == {"a", "b"}
     assert await deliveries.take(10, seconds=60) == []
     await asyncio.sleep(0.12)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -21,7 +21,7 @@ from prometheus_client import Counter
 from orrery.dispatcher.addresses import AddressRefused, AddressUnknown, address_of
 from orrery.dispatcher.messages import messages, of_event, signed_headers, wanted
 from orrery.jobs.cancelling import end
-from orrery.jobs.deliveries import Deliveries, Delivery
+from orrery.jobs.deliveries import Cursor, Deliveries, Delivery
 from orrery.jobs.records import Event
 from orrery.jobs.store import JobStore
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
@@ -32,10 +32,13 @@ CURSOR_EVENTS = 500
 """The cursor moves at the latest after so many events that nobody is told of."""
 
 AT_ONCE = 32
+PAGE = 100
 LONGEST_PAUSE = 3600.0
 POLL_SECONDS = 0.5
 OUTAGE_SECONDS = 1.0
 USER_AGENT = "Orrery-Webhooks/1"
+
+Events = AsyncGenerator[Event, None]
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,52 @@ class Webhooks:
                 log.warning("%s", error.message)
                 await asyncio.sleep(OUTAGE_SECONDS)
 
-    async def _follow(self, cursor: str) -> None:
+    async def _follow(self, cursor: Cursor) -> None:
         """Until another dispatcher turns out to have moved the cursor."""
+        caught_up: frozenset[str] = frozenset()
         passed = 0
-        async with aclosing(cast(AsyncGenerator[Event, None], self._jobs.events(after=cursor))) as events:
+        async with aclosing(cast(Events, self._jobs.events(after=cursor.event))) as events:
             async for event in events:
-                owed = list(await self._messages(event))
+                if not passed and await self._is_lost(cursor):
+                    cursor, caught_up = await self._catch_up(cursor, event)
+                owed = [message for message in await self._messages(event) if message.id not in caught_up]
                 passed += 1
-                if not owed and passed < CURSOR_EVENTS:
+                if not owed and passed % CURSOR_EVENTS:
                     continue
-                if not await self._deliveries.accept(owed, after=cursor, cursor=event.id):
+                reached = Cursor(event=event.id, at=event.at)
+                if not await self._deliveries.accept(owed, after=cursor, cursor=reached):
                     return
-                cursor, passed = event.id, 0
+                cursor = reached
                 self._owed.set()
+
+    async def _is_lost(self, cursor: Cursor) -> bool:
+        """Whether events after the cursor may be forgotten already: the store keeps a certain number of them."""
+        async with aclosing(cast(Events, self._jobs.events(after="0"))) as events:
+            return cursor != Cursor() and _numbers((await anext(events)).id) > _numbers(cursor.event)
+
+    async def _catch_up(self, cursor: Cursor, oldest: Event) -> tuple[Cursor, frozenset[str]]:
+        """Notes what is owed for all jobs that ended since the cursor; gives the cursor after that, and what was noted.
+
+        Jobs are kept longer than events. If the cursor was moved elsewhere meanwhile, the next `accept` will find out.
+        """
+        log.warning("events were forgotten since %s; every job is looked at", cursor.event)
+        owed = [message async for message in self._missed(cursor.at)]
+        reached = Cursor(event=oldest.id, at=cursor.at)
+        await self._deliveries.accept(owed, after=cursor, cursor=reached)
+        self._owed.set()
+        return reached, frozenset(message.id for message in owed)
+
+    async def _missed(self, since: float) -> AsyncIterator[Delivery]:
+        if self._receivers is None:
+            return
+        after, more = None, True
+        while more:
+            page = await self._jobs.list(after=after, limit=PAGE, order="asc")
+            for job in page.jobs:
+                if job.state.ended and (job.finished_at or 0.0) >= since:
+                    for message in messages(job, self._receivers.everyone):
+                        yield message
+            after, more = (page.jobs[-1].id if page.jobs else None), page.has_more
 
     async def _messages(self, event: Event) -> Iterable[Delivery]:
         receivers = self._receivers
@@ -152,6 +188,10 @@ class Webhooks:
                 await self._deliveries.postpone(delivery, seconds=pause_after(delivery.attempts, receivers.pause))
         except StoreUnavailable as error:
             log.warning("%s is sent again: %s", delivery.id, error.message)
+
+
+def _numbers(event_id: str) -> tuple[int, ...]:
+    return tuple(map(int, event_id.split("-")))
 
 
 def pause_after(attempts: int, base: float) -> float:

@@ -13,9 +13,6 @@ from orrery.jobs.outage import outages_named
 from orrery.jobs.server import client_of
 from orrery.worlds.plan import Frozen
 
-FIRST = "0"
-"""Before every event."""
-
 WEBHOOK_URL = "webhook_url"
 """The note of a job that says who wants to be told of its end."""
 
@@ -30,12 +27,17 @@ class Delivery(Frozen):
     attempts: int = 0
 
 
-class Deliveries(Protocol):
-    async def cursor(self) -> str:
-        """The id of the last event that was dealt with."""
-        ...
+class Cursor(Frozen):
+    """The last event that was dealt with, and when it happened; at first, none."""
 
-    async def accept(self, deliveries: Sequence[Delivery], *, after: str, cursor: str) -> bool:
+    event: str = "0"
+    at: float = 0.0
+
+
+class Deliveries(Protocol):
+    async def cursor(self) -> Cursor: ...
+
+    async def accept(self, deliveries: Sequence[Delivery], *, after: Cursor, cursor: Cursor) -> bool:
         """Owes the deliveries and moves the cursor from `after` to `cursor` in one transaction; False if it was elsewhere."""
         ...
 
@@ -73,14 +75,14 @@ class MemoryDeliveries:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._cursor = FIRST
+        self._cursor = Cursor()
         self._owed: dict[str, tuple[float, Delivery]] = {}
         self._asked: dict[str, None] = {}
 
-    async def cursor(self) -> str:
+    async def cursor(self) -> Cursor:
         return self._cursor
 
-    async def accept(self, deliveries: Sequence[Delivery], *, after: str, cursor: str) -> bool:
+    async def accept(self, deliveries: Sequence[Delivery], *, after: Cursor, cursor: Cursor) -> bool:
         if self._cursor != after:
             return False
         self._cursor = cursor
@@ -124,7 +126,7 @@ def failed_once_more(delivery: Delivery) -> Delivery:
 CURSOR, DUE, OWED, ASKED = (f"{ROOT}:webhooks:{name}" for name in ("cursor", "due", "owed", "asked"))
 
 ACCEPT = """
-if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 for i = 4, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
@@ -161,12 +163,13 @@ class RedisDeliveries:
         """Closes the client."""
         await self._client.aclose()
 
-    async def cursor(self) -> str:
-        return str(await _named(self._client.get(CURSOR)) or FIRST)
+    async def cursor(self) -> Cursor:
+        text = await _named(self._client.get(CURSOR))
+        return Cursor() if text is None else Cursor.model_validate_json(text)
 
-    async def accept(self, deliveries: Sequence[Delivery], *, after: str, cursor: str) -> bool:
+    async def accept(self, deliveries: Sequence[Delivery], *, after: Cursor, cursor: Cursor) -> bool:
         entries = [word for delivery in deliveries for word in (delivery.id, delivery.model_dump_json())]
-        accepted = self._accept(keys=[CURSOR, DUE, OWED], args=[after, cursor, time.time(), *entries])
+        accepted = self._accept(keys=[CURSOR, DUE, OWED], args=[_text(after), _text(cursor), time.time(), *entries])
         return bool(await _named(cast(Awaitable[Any], accepted)))
 
     async def take(self, limit: int, *, seconds: float) -> list[Delivery]:
@@ -203,6 +206,11 @@ class RedisDeliveries:
 
     async def pending(self) -> int:
         return int(await _named(self._client.zcard(DUE)))
+
+
+def _text(cursor: Cursor) -> str:
+    """As it is stored; nothing is, at first."""
+    return "" if cursor == Cursor() else cursor.model_dump_json()
 
 
 async def _named(reply: Awaitable[Any]) -> Any:
