@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.rig import Rig, eventually
+from gateway.rig import Rig, eventually, rig_of
 from gateway.served import lines_of, served
 
 ALL = "/v1/events"
@@ -94,3 +94,24 @@ async def test_silence_is_filled_with_comments(rig: Rig, monkeypatch: pytest.Mon
     monkeypatch.setattr("orrery.gateway.routes.events.SILENCE_SECONDS", 0.05)
     async with served(rig.app) as client, client.stream("GET", ALL) as answer:
         assert (await lines_of(answer, 4))[2:] == [": still here", ": still here"]
+
+
+async def test_who_was_away_for_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orrery.jobs.shelf.EVENTS_KEPT", 5)
+    async with rig_of() as rig, served(rig.app) as client:
+
+        async def first_lines(last_id: str) -> list[str]:
+            async with client.stream("GET", ALL, headers={"Last-Event-ID": last_id}) as answer:
+                return await lines_of(answer, 5)
+
+        for seed in range(8):
+            await rig.post(seed=seed)
+        assert (await first_lines("1-0"))[2] == "event: events.forgotten"
+        for known in ("0", "4-0", "6-0"):
+            assert (await first_lines(known))[2].startswith("id: ")
+
+
+async def test_an_id_before_any_event_is_no_reason_to_wait_for_one(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orrery.gateway.routes.events.LOOK_SECONDS", 0.05)
+    async with served(rig.app) as client, client.stream("GET", ALL, headers={"Last-Event-ID": "7-0"}) as answer:
+        assert await lines_of(answer, 2) == ["retry: 2000", "id: 7-0"]

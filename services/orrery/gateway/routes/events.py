@@ -7,7 +7,8 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated
+from contextlib import aclosing
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
@@ -16,6 +17,7 @@ from orrery.gateway.context import Context
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.waiting import end
 from orrery.jobs.records import Event
+from orrery.jobs.store import JobStore
 from orrery.worlds.errors import InvalidField, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ SILENCE_SECONDS = 15.0
 
 RETRY = "retry: 2000\n"
 """How long a browser waits before it comes again, in milliseconds."""
+
+LOOK_SECONDS = 1.0
+
+FORGOTTEN = 'event: events.forgotten\ndata: {"type": "events.forgotten"}\n\n'
 
 _EVENT_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
@@ -45,10 +51,33 @@ async def of_one(gateway: Context, job_id: str, last_event_id: LastEventId = Non
 async def of_all(gateway: Context, last_event_id: LastEventId = None) -> Response:
     """Server-sent events of all jobs: from after `Last-Event-ID`, or from now on.
 
-    The place is told before the first event, so that a client that loses the connection until then misses nothing either.
+    The place is told before the first event, so that a client that loses the connection until then misses nothing either. A
+    client that was away for longer than events are kept is told so by an event of its own, and should read the jobs anew.
     """
-    after = _checked(last_event_id) or gateway.following.seen
-    return _answer(f"{RETRY}id: {after}\n\n", gateway.jobs.events(after=after))
+    asked = _checked(last_event_id)
+    after = asked or gateway.following.seen
+    forgotten = FORGOTTEN if asked and await _is_forgotten(gateway.jobs, asked) else ""
+    return _answer(f"{RETRY}id: {after}\n\n{forgotten}", gateway.jobs.events(after=after))
+
+
+async def _is_forgotten(jobs: JobStore, event_id: str) -> bool:
+    """Whether events after this one may be gone: the store keeps a certain number of them. 0 is before all that are kept."""
+    oldest = asyncio.create_task(_oldest(jobs))
+    await asyncio.wait({oldest}, timeout=LOOK_SECONDS)
+    if not oldest.done():  # there are none
+        await end(oldest)
+        return False
+    event = oldest.result()
+    return event is not None and _numbers(event_id)[0] > 0 and _numbers(event_id) < _numbers(event.id)
+
+
+async def _oldest(jobs: JobStore) -> Event | None:
+    async with aclosing(cast(AsyncGenerator[Event, None], jobs.events(after="0"))) as kept:
+        return await _next(kept)
+
+
+def _numbers(event_id: str) -> tuple[int, ...]:
+    return tuple(map(int, event_id.split("-")))
 
 
 def _checked(event_id: str | None) -> str | None:
