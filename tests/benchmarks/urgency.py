@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Spread, show, spread, write
+from e2e.media import png, scene
 from e2e.stack import Stack, task_of
 
 LONG = {"size": "176x96", "num_frames": 93, "num_inference_steps": 100}
@@ -46,26 +47,33 @@ def step_seconds(stack: Stack) -> list[float]:
 
 
 def long_job(stack: Stack, seed: int, priority: str) -> str:
-    return str(stack.create(prompt="a long haul", seed=seed, priority=priority, **LONG)["id"])
+    return create(stack, seed, priority, LONG)
+
+
+def create(stack: Stack, seed: int, priority: str, asked: dict[str, Any]) -> str:
+    """Every job continues a picture, so that all of them wait for the same transformer."""
+    picture = ("a.png", png(scene(1, 96, 96, seed=seed)[0]))
+    fields = {"prompt": "a long haul", "seed": seed, "priority": priority, "input_reference": picture}
+    return str(stack.create(**fields, **asked)["id"])
 
 
 def cancel_once(stack: Stack, number: int) -> float:
     """Seconds from the request to the start of the denoising that waited behind the cancelled one."""
     victim = long_job(stack, number, "standard")
     until_denoising(stack, victim, "denoise")
-    heir = stack.create(prompt="next", seed=number, **SHORT)["id"]
-    until_queued(stack, heir, "image_denoise")
+    heir = create(stack, 200 + number, "standard", SHORT)
+    until_queued(stack, heir, "denoise")
     asked = time.time()
     stack.client.post(f"/v1/videos/{victim}/cancel").raise_for_status()
-    return float(task_of(stack.wait(heir), "image_denoise")["started_at"]) - asked
+    return float(task_of(stack.wait(heir), "denoise")["started_at"]) - asked
 
 
 def preempt_once(stack: Stack, number: int) -> tuple[float, dict[str, Any]]:
     """The interactive denoising's wait, and the batch job that made way."""
     batch = long_job(stack, 600 + number, "batch")
     until_denoising(stack, batch, "denoise")
-    urgent = stack.create(prompt="urgent", seed=600 + number, priority="interactive", **SHORT)["id"]
-    row = task_of(stack.wait(urgent), "image_denoise")
+    urgent = create(stack, 700 + number, "interactive", SHORT)
+    row = task_of(stack.wait(urgent), "denoise")
     displaced = stack.wait(batch)
     assert task_of(displaced, "denoise")["preemptions"] >= 1, "nothing was displaced"
     return float(row["started_at"]) - float(row["queued_at"]), displaced
