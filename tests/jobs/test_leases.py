@@ -106,7 +106,13 @@ async def test_a_failure_is_tried_again_while_attempts_are_left(setting: Setting
         assert (job.tasks[0].worker, job.tasks[0].started_at) == (None, None)
     assert await setting.jobs.fail(await setting.claim(), BROKEN, retry=True) == "owned"
     job = await setting.jobs.get("job")
-    assert (job.state, job.error, job.tasks[0].attempt) == (JobState.FAILED, BROKEN, 3)
+    assert (job.state, job.tasks[0].attempt) == (JobState.FAILED, 3)
+    assert job.error is not None
+    assert job.error["code"] == AttemptsExhausted.code
+    assert "the stage broke" in job.error["message"]
+    assert [dead.id for dead in await setting.jobs.dead(10)] == ["job"]
+    await setting.jobs.requeue("job")
+    assert (await setting.claim()).attempt == 1
 
 
 async def test_a_final_failure_drops_the_other_tasks(setting: Setting) -> None:

@@ -16,9 +16,9 @@ def progress_data(claim: Claim, step: int, num_steps: int) -> dict[str, Any]:
     return {"task": claim.task.id, "stage": claim.task.stage, "step": step, "num_steps": num_steps}
 
 
-def exhausted(pool: str, attempts: int) -> dict[str, Any]:
-    """The error of a job whose task lost its worker on the last attempt."""
-    return AttemptsExhausted(f"{pool}: {attempts} attempts at the task ended with its worker gone").to_dict()
+def exhausted(pool: str, attempts: int, reason: object = "its worker was gone") -> dict[str, Any]:
+    """The error of a job one of whose tasks used up its attempts; `reason` is why the last one ended."""
+    return AttemptsExhausted(f"{pool}: none of {attempts} attempts at the task came to an end; at the last: {reason}").to_dict()
 
 
 def missing_output(claim: Claim, name: str) -> StageFailed:

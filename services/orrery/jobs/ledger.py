@@ -201,6 +201,9 @@ class Ledger:
             return standing
         if retry and row.record.attempt < self._rules.max_attempts:
             self._enqueue(row)
+        elif retry:
+            self._end_task(row, TaskState.FAILED)
+            self._end(row.job, JobState.FAILED, exhausted(row.task.pool, self._rules.max_attempts, error.get("message")))
         else:
             self._end_task(row, TaskState.FAILED)
             self._end_for_good(row.job, JobState.FAILED, error)

@@ -210,7 +210,9 @@ class RedisJobs:
         return Standing(standing)
 
     async def fail(self, claim: Claim, error: dict[str, object], *, retry: bool) -> Standing:
-        return await self._write("fail", claim, json.dumps(error), int(retry), self._rules.max_attempts)
+        attempts = self._rules.max_attempts
+        last = exhausted(claim.task.pool, attempts, error.get("message"))
+        return await self._write("fail", claim, json.dumps(error), int(retry), attempts, json.dumps(last))
 
     async def release(self, claim: Claim) -> Standing:
         """As the protocol says; the task goes before all others of its tenant."""

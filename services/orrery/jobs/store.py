@@ -111,7 +111,10 @@ class TaskQueue(Protocol):
         ...
 
     async def fail(self, claim: Claim, error: dict[str, object], *, retry: bool) -> Standing:
-        """Queues the task again if `retry` and attempts are left; otherwise fails the job and drops its other tasks."""
+        """Queues the task again if `retry` and attempts are left; otherwise fails the job and drops its other tasks.
+
+        A task that used up its attempts makes its job a dead one, whose error is `attempts_exhausted` with the last reason.
+        """
         ...
 
     async def release(self, claim: Claim) -> Standing:
