@@ -89,7 +89,8 @@ async def test_attempts_come_to_an_end(rig: Rig) -> None:
         job = await rig.ended()
     assert (job.state, job.tasks[0].attempt) == (JobState.FAILED, 3)
     assert job.error is not None
-    assert job.error["code"] == "stage_unavailable"
+    assert job.error["code"] == "attempts_exhausted"
+    assert "Triton is gone" in job.error["message"]
 
 
 async def test_checkpoints_reach_both_stores_as_they_come(rig: Rig) -> None:

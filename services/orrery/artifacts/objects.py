@@ -91,8 +91,9 @@ class ObjectArtifacts:
 
     async def recall(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
-            found = await obstore.get_async(self._store, _memo_path(key))
-            outputs = _OUTPUTS.validate_json(bytes(await found.bytes_async()))
+            with storage_named():
+                found = await obstore.get_async(self._store, _memo_path(key))
+                outputs = _OUTPUTS.validate_json(bytes(await found.bytes_async()))
         except FileNotFoundError:
             return None
         present = await asyncio.gather(*(self._has(ref) for ref in outputs.values()))
@@ -103,7 +104,8 @@ class ObjectArtifacts:
         return outputs
 
     async def remember(self, key: str, outputs: Outputs) -> None:
-        await obstore.put_async(self._store, _memo_path(key), _OUTPUTS.dump_json(dict(outputs)))
+        with storage_named():
+            await obstore.put_async(self._store, _memo_path(key), _OUTPUTS.dump_json(dict(outputs)))
 
     async def stored(self) -> AsyncIterator[Stored]:
         async for meta in self._list("sha256"):
@@ -165,13 +167,15 @@ class ObjectArtifacts:
 
     async def _open(self, ref: ArtifactRef) -> obstore.GetResult:
         try:
-            return await obstore.get_async(self._store, _path(ref.digest))
+            with storage_named():
+                return await obstore.get_async(self._store, _path(ref.digest))
         except FileNotFoundError:
             raise ArtifactNotFound(f"there is no artifact {ref.digest}") from None
 
     async def _read(self, ref: ArtifactRef) -> memoryview:
         found = await self._open(ref)
-        return memoryview(await found.bytes_async())
+        with storage_named():
+            return memoryview(await found.bytes_async())
 
     async def _discard(self, path: str) -> None:
         try:

@@ -48,5 +48,14 @@ class Following:
     async def _follow(self) -> None:
         async for event in self._jobs.events(after=self.seen):
             if event.at >= self._started and event.type in ENDS:
-                await self._told(event)
+                await self._tell(event)
             self.seen = event.id
+
+    async def _tell(self, event: Event) -> None:
+        """One event that cannot be learned from must not end the learning."""
+        try:
+            await self._told(event)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("nothing learned from event %s of %s", event.id, event.job_id)
