@@ -55,7 +55,7 @@ class Campaign:
             rate = len(wanted) / (0.9 * self.duration)
             await asyncio.gather(submit_all(fleet.url, wanted, per_second=rate), attack(fleet, blows, say))
             say("the attack is over; waiting for what was accepted")
-            await collect(fleet.url, wanted, seconds=self.settle)
+            await collect(fleet.url, wanted, patience=self.settle)
             return await contents(fleet.url, wanted), await history(fleet.valkey_port)
         finally:
             await fleet.stop()
@@ -66,7 +66,7 @@ class Campaign:
         try:
             await until_ready(fleet.url)
             await submit_all(fleet.url, wanted, per_second=10)
-            await collect(fleet.url, wanted, seconds=self.duration + self.settle)
+            await collect(fleet.url, wanted, patience=self.settle)
             return await contents(fleet.url, wanted)
         finally:
             await fleet.stop()

@@ -69,18 +69,22 @@ async def _submit(client: httpx.AsyncClient, order: Order) -> None:
         await _insist(client, "POST", f"/v1/videos/{order.job_id}/cancel")
 
 
-async def collect(url: str, wanted: list[Order], *, seconds: float) -> None:
-    """Asks for every accepted job until it has ended, or the time is over."""
-    deadline = asyncio.get_running_loop().time() + seconds
+async def collect(url: str, wanted: list[Order], *, patience: float) -> None:
+    """Asks for every accepted job until all have ended, or for `patience` seconds none did: a slow machine loses no job."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    missing = [order for order in wanted if order.job_id]
     async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
-        for order in wanted:
-            while order.job_id and (order.job is None or order.job["status"] not in ENDED):
+        while missing and clock() < deadline:
+            for order in missing:
                 answer = await _try(client, "GET", f"/v1/videos/{order.job_id}")
                 if answer is not None and answer.status_code == 200:
                     order.job = answer.json()
-                if asyncio.get_running_loop().time() > deadline:
-                    break
-                await asyncio.sleep(0.05)
+            left = [order for order in missing if order.job is None or order.job["status"] not in ENDED]
+            if len(left) < len(missing):
+                deadline = clock() + patience
+            missing = left
+            await asyncio.sleep(0.5)
 
 
 async def contents(url: str, wanted: list[Order]) -> dict[int, bytes]:
