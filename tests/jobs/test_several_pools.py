@@ -13,7 +13,7 @@ from orrery.worlds.errors import StoreUnavailable
 from orrery.worlds.plan import Plan, Task, TaskOutput
 
 
-async def test_the_pools_are_asked_in_their_order(setting: Setting) -> None:
+async def test_all_pools_are_asked(setting: Setting) -> None:
     await setting.jobs.submit(submission("one"))
     assert await setting.jobs.claim(["decode", "denoise/small"], "ann", wait=0) is None
     claim = await setting.jobs.claim(["decode", "encode"], "ann", wait=0)

@@ -6,13 +6,28 @@ import asyncio
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
 from jobs.setting import LEASE, Clock, Setting, expire_leases
-from jobs.walk import TERMS, Walk, WalkInMemory
+from jobs.walk import TERMS, Walk
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.redis import RedisJobs
+
+
+class WalkInMemory(Walk):
+    """A clock that jumps, backwards too."""
+
+    @rule(seconds=st.sampled_from([-1e6, -3600.0, -1.0, LEASE / 2, 3600.0]))
+    def jump(self, seconds: float) -> None:
+        self.run(self.setting.wait(seconds))
+        self.lapsed = set(self.owners)
+
+    def teardown(self) -> None:
+        """Leases that were given before the clock was put back end with it."""
+        self.run(self.setting.wait(1e9))
+        super().teardown()
 
 
 def walk(make: Callable[[], Walk], examples: int) -> None:

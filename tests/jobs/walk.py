@@ -21,18 +21,22 @@ from hypothesis.stateful import (
     rule,
 )
 
-from jobs.setting import LEASE, POOLS, Setting, completion, diamond, ref, single, submission
+from jobs import setting as settings
+from jobs.setting import LEASE, Setting, completion, diamond, ref, single, submission
 from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Claim, Event, Job, Priority, Standing, TaskState
 from orrery.jobs.rules import WEIGHTS, Terms
 from orrery.worlds.errors import AttemptsExhausted, QueueFull, StageFailed
-from orrery.worlds.plan import Plan
+from orrery.worlds.plan import Plan, Task
 
 MAX_ATTEMPTS = 3
 MOST_WAITING = 12
-PATIENCE = sum(WEIGHTS.values()) * MOST_WAITING * 2
+POOLS = (*settings.POOLS, "denoise/large")
+PATIENCE = sum(WEIGHTS.values()) * MOST_WAITING * len(POOLS) * 2
 NOT_STARTED = {TaskState.WAITING, TaskState.QUEUED}
 TERMS: Terms = {"lease": LEASE, "max_waiting_per_pool": MOST_WAITING}
 BROKEN = StageFailed("the stage broke").to_dict()
+LARGE = Plan(tasks=(Task(id="large", stage="denoise", component="large"),), result={})
+PLANS = (single(), diamond(), LARGE)
 Key = tuple[str, str]
 
 
@@ -63,13 +67,13 @@ class Walk(RuleBasedStateMachine):
     @initialize(target=jobs)
     def begin(self) -> MultipleResults[str]:
         """Something of everything, at work and waiting."""
-        made = [self.submit(plan, priority, "x") for priority in Priority for plan in (single(), diamond())]
+        made = [self.submit(plan, priority, "x") for priority in Priority for plan in PLANS]
         self.states_change_as_allowed()
         return multiple(*map(str, made))
 
     @rule(
         target=jobs,
-        plan=st.sampled_from([single(), diamond()]),
+        plan=st.sampled_from(PLANS),
         priority=st.sampled_from(Priority),
         tenant=st.sampled_from("xyz"),
     )
@@ -93,14 +97,19 @@ class Walk(RuleBasedStateMachine):
     def submit_again(self, job_id: str) -> None:
         assert self.run(self.store.submit(submission(job_id))) == self.seen[job_id]
 
-    @rule(target=claims, pool=st.sampled_from(POOLS), worker=st.sampled_from(["ann", "bob"]))
-    def claim(self, pool: str, worker: str) -> Claim | MultipleResults[Claim]:
-        claim = self.run(self.store.claim([pool], worker, wait=0))
+    @rule(
+        target=claims,
+        pools=st.lists(st.sampled_from(POOLS), min_size=1, max_size=2, unique=True),
+        worker=st.sampled_from(["ann", "bob"]),
+    )
+    def claim(self, pools: list[str], worker: str) -> Claim | MultipleResults[Claim]:
+        claim = self.run(self.store.claim(pools, worker, wait=0))
         if claim is None:
-            assert not self.waiting(pool), "work was waiting and none was handed out"
+            assert not any(map(self.waiting, pools)), "work was waiting and none was handed out"
             return multiple()
+        assert claim.task.pool in pools
         self.check_handed_out(claim)
-        self.check_turn(claim)
+        self.check_turn(claim, pools)
         self.owners[key(claim)] = claim
         self.lapsed.discard(key(claim))
         return claim
@@ -116,9 +125,9 @@ class Walk(RuleBasedStateMachine):
         step = self.kept.get(key(claim), 0)
         assert (claim.checkpoint_step, claim.checkpoint) == (step, ref(f"{key(claim)} {step}") if step else None)
 
-    def check_turn(self, claim: Claim) -> None:
-        """Of a tenant the oldest; and nobody is passed over for longer than the weights and turns may take."""
-        ahead = [k for k in self.passed if k[0] == claim.task.pool]
+    def check_turn(self, claim: Claim, pools: list[str]) -> None:
+        """Nobody in the pools that were asked is passed over for longer than the weights and turns may take."""
+        ahead = [k for k in self.passed if k[0] in pools]
         for k in ahead:
             self.passed[k] += 1
             assert self.passed[k] <= PATIENCE
@@ -212,7 +221,7 @@ class Walk(RuleBasedStateMachine):
     def kill_workers(self, pool: str) -> None:
         """Whoever takes a task of the pool is gone."""
         for _ in range(MAX_ATTEMPTS):
-            self.claim(pool, "cid")
+            self.claim([pool], "cid")
             self.states_change_as_allowed()
             self.expire()
 
@@ -278,20 +287,6 @@ class Walk(RuleBasedStateMachine):
         await self.store.submit(submission("sentinel"))
         async with asyncio.timeout(20), aclosing(self.store.events()) as events:
             return [event async for event in until_sentinel(events)]
-
-
-class WalkInMemory(Walk):
-    """A clock that jumps, backwards too."""
-
-    @rule(seconds=st.sampled_from([-1e6, -3600.0, -1.0, LEASE / 2, 3600.0]))
-    def jump(self, seconds: float) -> None:
-        self.run(self.setting.wait(seconds))
-        self.lapsed = set(self.owners)
-
-    def teardown(self) -> None:
-        """Leases that were given before the clock was put back end with it."""
-        self.run(self.setting.wait(1e9))
-        super().teardown()
 
 
 ENDINGS = {"completed", "failed", "cancelled"}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from orrery.jobs import graph
 from orrery.jobs.admission import NOT_STARTED, Keys, Room
 from orrery.jobs.answers import exhausted, missing_output, progress_data, queue_full
-from orrery.jobs.pool import Pool
+from orrery.jobs.line import Line
+from orrery.jobs.pool import Pool, PoolTable
 from orrery.jobs.records import Claim, Completion, Job, JobState, Priority, Signal, Standing, Submission, TaskRecord, TaskState
 from orrery.jobs.roster import Roster
 from orrery.jobs.rows import JobRow, TaskRow
 from orrery.jobs.rules import Rules
 from orrery.jobs.shelf import Shelf, is_dead
+from orrery.jobs.turns import Turns, has_turn
 from orrery.worlds.plan import ArtifactRef
 
 
@@ -30,8 +31,8 @@ class Ledger:
         self._tickets = 0
         self.shelf = Shelf(clock)
         self.roster = Roster(clock)
-        self.pools: defaultdict[str, Pool] = defaultdict(Pool)
-        """Of every pool that ever had work."""
+        self._turns = Turns()
+        self.pools = PoolTable()
         self.signals: list[Signal] = []
 
     def submit(self, submission: Submission) -> Job:
@@ -94,11 +95,16 @@ class Ledger:
             self._enqueue_ready(job)
         return job.record()
 
-    def claim(self, pool: str, worker: str) -> Claim | None:
-        if pool not in self.pools:
+    def claim(self, pools: Sequence[str], worker: str) -> Claim | None:
+        lapsed = (self._lapsed(self.pools[pool]) for pool in pools if pool in self.pools)
+        row = next((row for row in lapsed if row), None) or self._turns.next(pools, self._lines(pools))
+        if row is None:
             return None
-        row = self._lapsed(self.pools[pool]) or self.pools[pool].line.next()
-        return self._run(row, worker) if row else None
+        row.asked = tuple(pools)
+        return self._run(row, worker)
+
+    def _lines(self, pools: Sequence[str]) -> list[Line]:
+        return [self.pools[pool].line for pool in pools if pool in self.pools]
 
     def _lapsed(self, pool: Pool) -> TaskRow | None:
         while row := pool.lapsed(self._clock()):
@@ -147,7 +153,7 @@ class Ledger:
             return Standing.CANCELLED, None
         if row.record.state is not TaskState.RUNNING or row.record.worker != claim.worker:
             return Standing.LOST, None
-        return Standing.PREEMPTED if row in self.pools[row.task.pool].yielding else Standing.OWNED, row
+        return Standing.PREEMPTED if row.yields_to else Standing.OWNED, row
 
     def renew(self, claim: Claim) -> Standing:
         standing, row = self._standing(claim)
@@ -181,7 +187,9 @@ class Ledger:
         row.forget_checkpoint()
         self._end_task(row, TaskState.DONE, **dict(completion))
         seconds = self._clock() - (row.record.started_at or 0)
-        self.pools[row.task.pool].count(row, seconds, completion.stage_seconds)
+        pool, its_turn = self.pools[row.task.pool], has_turn(row, self._lines(row.asked))
+        pool.count(seconds)
+        pool.line.accounts.charge(row.priority, row.tenant, completion.stage_seconds, its_turn=its_turn)
         self._advance(row)
         return Standing.OWNED
 
@@ -213,9 +221,9 @@ class Ledger:
         standing, row = self._standing(claim)
         if row is None:
             return standing
-        if standing is Standing.PREEMPTED:
+        if row.yields_to:
             row.note(preemptions=row.record.preemptions + 1)
-            self.pools[row.task.pool].line.owed += 1
+            self.pools[row.yields_to].line.owed += 1
         row.note(attempt=row.record.attempt - 1)
         self._stand_in_line(row)
         return Standing.OWNED
@@ -234,17 +242,11 @@ class Ledger:
         """By its old ticket a task is the first of its tenant again."""
         self._move(row, TaskState.QUEUED, worker=None, started_at=None, queued_at=self._clock())
         row.token = None
-        pool = self.pools[row.task.pool]
-        pool.line.put(row)
-        if row.priority is Priority.INTERACTIVE and (victim := pool.victim(self._idle(row))):
-            pool.yielding.append(victim)
+        pool = row.task.pool
+        self.pools[pool].line.put(row)
+        if row.priority is Priority.INTERACTIVE and (victim := self.pools.victim(pool, row.task.stage, self.roster)):
+            victim.yields_to = pool
             self.signals.append(Signal(kind="preempt", job_id=victim.job.head.id, task_id=victim.task.id))
-
-    def _idle(self, row: TaskRow) -> int:
-        """How many of the workers that announced themselves for the pool hold nothing of the stage."""
-        held = [held for pool in self.pools.values() for held in pool.held if held.task.stage == row.task.stage]
-        busy = {row.record.worker for row in held}
-        return sum(worker not in busy for worker in self.roster.serving(row.task.pool))
 
     def _move(self, row: TaskRow, state: TaskState, *, in_line: bool = True, **changes: Any) -> None:
         """Takes a task out of the state it is in. `in_line` unless it was taken from the line already."""

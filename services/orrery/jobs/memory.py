@@ -100,8 +100,7 @@ class MemoryJobs:
 
     def _take(self, pools: Sequence[str], worker: str) -> Claim | None:
         before = self._shelf.changes
-        claims = (self._ledger.claim(pool, worker) for pool in pools)
-        found = next((claim for claim in claims if claim), None)
+        found = self._ledger.claim(pools, worker)
         # Only news may wake the others: two idle claims would else wake each other for ever.
         if self._shelf.changes > before:
             self._changed.notify_all()

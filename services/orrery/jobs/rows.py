@@ -13,7 +13,9 @@ from orrery.worlds.plan import ArtifactRef, Plan, Task
 
 @dataclass(eq=False)
 class TaskRow:
-    """`lapses` is when the lease runs out, `at` the last step reported."""
+    """`lapses` is when the lease runs out, `at` the last step reported, `yields_to` the pool it was told to make room for,
+    `asked` the pools that it was claimed from.
+    """
 
     job: JobRow
     task: Task
@@ -24,6 +26,8 @@ class TaskRow:
     lapses: float = math.inf
     checkpoint: ArtifactRef | None = None
     at: int = 0
+    yields_to: str | None = None
+    asked: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

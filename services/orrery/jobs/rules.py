@@ -8,7 +8,7 @@ from typing import TypedDict
 from orrery.jobs.records import Priority
 
 WEIGHTS = {Priority.INTERACTIVE: 16, Priority.STANDARD: 4, Priority.BATCH: 1}
-"""Turns of the classes, in order of urgency: of 21 claims from a pool in which all of them wait, the last gets one."""
+"""Turns of the classes, in order of urgency: of 21 claims from pools in which all of them wait, the last gets one."""
 
 TURN = 1000
 """Credit of one turn, in thousandths of a task of average price."""
@@ -23,7 +23,7 @@ PACE_SMOOTHING = 0.2
 """Weight of the latest task in the seconds that one holds a worker: soon right after a change."""
 
 PRICE_SMOOTHING = 0.02
-"""Weight of the latest task in the average price: steady, for shares are reckoned by it."""
+"""Weight of the latest task in the average price of a stage: steady, for shares are reckoned by it."""
 
 UNMEASURED = 10.0
 """Seconds a task is taken to need in a pool that has not completed any."""

@@ -16,7 +16,7 @@ from orrery.jobs.server import check_version
 
 JOB_EVENTS_KEPT = 2_000
 SIGNALS_KEPT = 1_000
-SHARED = ("prelude", "order", "hold")
+SHARED = ("prelude", "order", "yielding", "hold")
 
 
 class Scripts:

@@ -48,10 +48,10 @@ class JobStore(Protocol):
         ...
 
     async def position(self, job_id: str) -> int | None:
-        """Number of tasks that are handed out before the job's next queued one, if nothing else comes; 0 = next.
+        """Number of tasks of its pool handed out before the job's next queued one, if nothing else comes; 0 = next.
 
-        Exact inside a class, estimated from the weights between classes. None if nothing of the job is queued. Raises
-        `JobNotFound`.
+        Exact inside a class, estimated from the weights between classes. Who serves other pools too may take of theirs in
+        between: they are not counted. None if nothing of the job is queued. Raises `JobNotFound`.
         """
         ...
 
@@ -89,10 +89,10 @@ class TaskQueue(Protocol):
     """What a worker needs. Each write proves ownership in the same transaction."""
 
     async def claim(self, pools: Sequence[str], worker: str, *, wait: float) -> Claim | None:
-        """One task of any of the pools, in their order: of each, one whose lease ran out before a new one.
+        """One task of the pools: one whose lease ran out before a new one.
 
-        New ones by weighted turns of the priorities, in each by turns of the tenants, of a tenant the oldest.
-        None if there is none for `wait` seconds.
+        New ones as if all pools were one queue: by weighted turns of the priorities, in each by turns of the tenants, of a
+        tenant the oldest. None if there is none for `wait` seconds.
 
         A task on its last attempt whose lease ran out ends its job with `attempts_exhausted` and is not handed out.
         """

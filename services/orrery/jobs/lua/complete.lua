@@ -13,7 +13,7 @@ local _, pool, class, tenant = end_task(job, task, 'done')
 redis.call('HINCRBY', key('served'), pool, 1)
 local held = tonumber(get(row, 'finished_at')) - tonumber(get(row, 'started_at'))
 average(key('pace'), pool, held, PACE_SMOOTHING)
-charge(pool, class, tenant, tonumber(seconds))
+charge(cjson.decode(get(plan, 'asked:' .. task)), pool, class, tenant, tonumber(seconds))
 for _, follower in ipairs(cjson.decode(get(plan, 'followers:' .. task))) do
   if redis.call('HINCRBY', plan, 'left:' .. follower, -1) == 0 then enqueue(job, follower) end
 end

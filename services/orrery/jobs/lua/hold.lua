@@ -3,8 +3,7 @@
 local function leave_hands(job, task, row, pool)
   local member = member_of(job, task)
   redis.call('ZREM', key('held', pool), member)
-  redis.call('ZREM', key('preemptable', pool), member)
-  redis.call('SREM', key('yielding', pool), member)
+  no_longer_yields(member, get(row, 'stage'))
   redis.call('HINCRBY', key('running'), pool, -1)
   add(key('busy'), get(row, 'worker') .. ' ' .. get(row, 'stage'), -1)
   local token = get(plan_of(job), 'token:' .. task)
@@ -113,7 +112,7 @@ local function standing(job, task, worker, token)
   if get(plan_of(job), 'token:' .. task) ~= token then return 'lost' end
   if state == 'cancelled' then return 'cancelled' end
   if state ~= 'running' or holder ~= worker then return 'lost' end
-  local preempted = redis.call('SISMEMBER', key('yielding', pool), member_of(job, task)) == 1
+  local preempted = redis.call('HEXISTS', key('yielding'), member_of(job, task)) == 1
   return preempted and 'preempted' or 'owned', row, pool
 end
 
@@ -142,19 +141,21 @@ local function claimed(job, task)
   return cjson.encode({job, spec, attempt, resolved(job, task), checkpoint, step})
 end
 
-local function run(job, task, worker, token, lease)
+-- `asked` are the pools of the claim, in JSON.
+local function run(job, task, worker, token, lease, asked)
   local row, pool, class = move_task(job, task, 'running')
   local plan, member = plan_of(job), member_of(job, task)
   redis.call('HINCRBY', row, 'attempt', 1)
   redis.call('HSET', row, 'worker', worker, 'started_at', now())
-  redis.call('HSET', plan, 'token:' .. task, token, 'at:' .. task, number(row, 'checkpoint_step'))
+  redis.call('HSET', plan, 'token:' .. task, token, 'asked:' .. task, asked,
+    'at:' .. task, number(row, 'checkpoint_step'))
   redis.call('HSET', key('tokens'), token, member)
   redis.call('ZADD', key('held', pool), later(lease), member)
   redis.call('HINCRBY', key('running'), pool, 1)
   add(key('busy'), worker .. ' ' .. get(row, 'stage'), 1)
   local times = number(row, 'preemptions')
   if class == CLASSES[#CLASSES] and times < MOST_PREEMPTIONS then
-    redis.call('ZADD', key('preemptable', pool), times, member)
+    redis.call('ZADD', key('preemptable', get(row, 'stage')), times, member)
   end
   if get(key('job', job), 'state') == 'queued' then
     move(JOB_MOVES, key('job', job), 'in_progress')

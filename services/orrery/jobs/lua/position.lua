@@ -1,4 +1,4 @@
--- False if there is no such job, -1 if nothing of it is queued.
+-- False if there is no such job, -1 if nothing of it is queued. Who serves other pools as well may take of those in between.
 local job = ARGV[1]
 if redis.call('EXISTS', key('job', job)) == 0 then return false end
 local class, tenant = whose(job)
@@ -12,7 +12,7 @@ end
 -- Those who come before it in the ring get a turn more than those who come after.
 local function ahead_in_class(pool, rank)
   local ahead, turns = rank, rank + 1
-  for _, other in ipairs(redis.call('LRANGE', key('ring', pool, class), 0, -1)) do
+  for _, other in ipairs(redis.call('ZRANGE', key('ring', pool, class), 0, -1)) do
     if other == tenant then
       turns = rank
     else

@@ -2,26 +2,31 @@
 --
 --   job:<id>             hash    the record
 --   job:<id>:plan        hash    tasks, result, remaining, retention; per task spec, needs, left, followers, promised, and
---                                while they apply ticket, token, checkpoint, at (the last step reported)
+--                                while they apply ticket, token, checkpoint, at (the last step reported), asked (the
+--                                pools that it was claimed from)
 --   job:<id>:task:<id>   hash    the task's record
 --   job:<id>:events      stream  the job's share of `events`, under the same ids
 --   jobs                 zset    ids by order of submission
 --   expiring, dead       zset    ended jobs by when they expire; jobs that lost all attempts by when they ended
 --   idempotency:<digest> string  what an idempotency key stands for
 --   queue:<pool>:<class>:<tenant>   zset  queued tasks by ticket
---   ring:<pool>:<class>  list    tenants in the order of their turns; credit:<pool>:<class> hash, what each may still take
+--   ring:<pool>:<class>  zset    tenants by the place of their turns
+--   credit, place, seats:<stage>:<class>  hash  of tenants: what each may still take, its latest place, its rings
 --   held:<pool>          zset    running tasks by when their lease runs out
---   preemptable:<pool>   zset    running tasks that may be displaced, by how often they were; yielding:<pool> set, those told to
+--   preemptable:<stage>  zset    running tasks that may be displaced, by how often they were
+--   yielding, coming     hash    the pool that each task told to yield makes room for; per pool, how many do
 --   bell:<pool>          stream  one entry, replaced whenever a task is queued: claims that found nothing wait for it
---   waiting, running     hash    number of tasks per pool; queued per pool and class; turns the weighted turns of the classes
+--   waiting, running     hash    number of tasks per pool; queued per pool and class; turns, per set of pools and class,
+--                                how far the class is behind
 --   owed                 hash    per pool, turns that displaced tasks left to interactive ones
 --   backlog, burden      hash    tasks not yet started, of pools and of tenants
 --   busy                 hash    tasks held by worker and stage
---   served, pace, price  hash    per pool: tasks done, seconds that one holds a worker, seconds that one is charged
+--   served, pace         hash    per pool: tasks done, seconds that one holds a worker
+--   price                hash    per stage: seconds that a task is charged
 --   tokens               hash    the running task of each token
 --   workers, serves      zset, hash    when a worker goes silent, and its pools
 --   events, signals      streams
---   sequence, tickets    counters
+--   sequence, tickets, places    counters
 
 local root = KEYS[1] -- the hash tag: every key lies in its slot
 
@@ -58,7 +63,9 @@ end
 
 -- Fields that came to nothing are dropped, so that tenants and workers that are gone leave no trace.
 local function add(hash, field, by)
-  if redis.call('HINCRBY', hash, field, by) == 0 then redis.call('HDEL', hash, field) end
+  local sum = redis.call('HINCRBY', hash, field, by)
+  if sum == 0 then redis.call('HDEL', hash, field) end
+  return sum
 end
 
 local function average(hash, field, value, smoothing)

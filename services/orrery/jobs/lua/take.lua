@@ -1,5 +1,5 @@
--- A task of the pools, in their order: one whose lease ran out, else the next in line. Without either, the seconds until
--- a lease can run out and, for each pool, the last ring of its bell: who waits for a later one misses nothing.
+-- A task of the pools: one whose lease ran out, else the next in line over all of them. Without either, the seconds until a
+-- lease can run out and, for each pool, the last ring of its bell: who waits for a later one misses nothing.
 local pools, worker, token, lease, attempts = cjson.decode(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local exhausted = cjson.decode(ARGV[6])
 
@@ -21,12 +21,17 @@ local function lapsed(pool)
   end
 end
 
-for _, pool in ipairs(pools) do
-  local member = lapsed(pool) or next_in_line(pool)
-  if member then
-    local job, task = ids_of(member)
-    return {1, run(job, task, worker, token, lease)}
+local function any_lapsed()
+  for _, pool in ipairs(pools) do
+    local member = lapsed(pool)
+    if member then return member end
   end
+end
+
+local member = any_lapsed() or next_in_line(pools)
+if member then
+  local job, task = ids_of(member)
+  return {1, run(job, task, worker, token, lease, ARGV[1])}
 end
 
 local patience, rings = '', {}
