@@ -1,8 +1,8 @@
 """What the platform adds to a video2world job, beside the same checkpoint in a plain diffusers pipeline in the same run.
 
 Every job has a prompt, a picture and a seed of its own, so that nothing is answered from memory. A job's time inside stage
-models is that of the longest path through its tasks: stages that run beside each other count once, which makes the overhead
-the larger of the two honest figures. At concurrency 8 jobs also wait for each other's stages; that wait is told apart.
+models is that of the chain of tasks that decided its end, each the last to finish of what the next one needed: stages that
+ran beside the chain do not count. At concurrency 8 jobs also wait for each other's stages; that wait is told apart.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ def one_job(stack: Stack, number: int) -> Sample:
         end_to_end = time.perf_counter() - started
         rows = {row["id"]: row for row in client.get(f"/v1/videos/{job['id']}").raise_for_status().json()["timeline"]}
     assert not any(row["memo"] for name, row in rows.items() if name != "encode_negative_text")
-    inside = longest({name: row["stage_seconds"] for name, row in rows.items()})
-    waiting = longest({name: row["started_at"] - row["queued_at"] for name, row in rows.items()})
+    chain = [rows[name] for name in deciding(rows)]
+    inside = sum(row["stage_seconds"] for row in chain)
+    waiting = sum(row["started_at"] - row["queued_at"] for row in chain)
     return Sample(end_to_end, inside, waiting, {name: row["stage_seconds"] for name, row in rows.items()})
 
 
@@ -111,12 +112,12 @@ def wait_by_events(client: httpx.Client, job_id: str) -> None:
                 return
 
 
-def longest(seconds: dict[str, float]) -> float:
-    """The longest path through the plan, each task weighing its seconds."""
-    ends: dict[str, float] = {}
-    for task in PLAN.tasks:
-        ends[task.id] = max((ends[need] for need in task.needs), default=0.0) + seconds[task.id]
-    return max(ends.values())
+def deciding(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """From the last task back, always to what finished last of what was needed."""
+    chain = [PLAN.tasks[-1].id]
+    while needs := PLAN.task(chain[-1]).needs:
+        chain.append(max(needs, key=lambda need: rows[need]["finished_at"]))
+    return chain
 
 
 def diffusers_seconds(models_dir: Path, runs: int) -> list[float]:

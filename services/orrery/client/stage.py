@@ -18,12 +18,15 @@ from orrery.worlds.environment import from_environment
 
 log = logging.getLogger("orrery.stage")
 
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""OpenMP's threads spin while they wait, unless told not to: several stages on one machine then keep each other from working."""
+
 
 def run_stage(environment: Mapping[str, str]) -> None:
     """Until SIGTERM or SIGINT."""
     settings = _with_engine(from_environment(StageEnvironment, environment))
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(settings, _repository(settings), environment_of(_stage_settings(settings))))
+    asyncio.run(serve(settings, _repository(settings), QUIET_THREADS | environment_of(_stage_settings(settings))))
 
 
 def _with_engine(settings: StageEnvironment) -> StageEnvironment:
