@@ -19,7 +19,7 @@ from orrery.worlds.environment import from_environment
 log = logging.getLogger("orrery.stage")
 
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP's threads spin while they wait, unless told not to: several stages on one machine then keep each other from working."""
+"""OpenMP threads spin while they wait, unless told not to: several stages on one machine then keep each other from working."""
 
 
 def run_stage(environment: Mapping[str, str]) -> None:
