@@ -39,6 +39,8 @@ def test_the_same_bytes_after_a_restart_on_two_stage_processes_and_through_bls(
     first = digests(stack, seeds)
     assert len(set(first)) == len(first)
     with running(tmp_path / "two", models_dir, "--stages", "2") as two:
+        # One stage is enough to be ready; the other may need longer.
+        wait_until(lambda: min(workers(two).values()) == 2, seconds=120)
         assert digests(two, seeds) == first
         jobs = two.client.get("/v1/videos", params={"limit": 100}).json()["data"]
         assert len({row["worker"] for job in jobs for row in job["timeline"]}) == 2
@@ -113,6 +115,13 @@ def test_a_job_conditioned_on_an_upload_survives_a_restart_before_it_ran(
     stack.stop()
     with running(tmp_path, models_dir) as again:
         assert again.wait(job["id"])["status"] == "completed"
+
+
+def workers(stack: Stack) -> dict[str, float]:
+    """How many workers serve each pool, as the gateway's metrics say."""
+    prefix = "orrery_pool_workers{"
+    lines = [line for line in stack.client.get("/metrics").text.splitlines() if line.startswith(prefix)]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def shared_memory(pids: set[int]) -> list[str]:
