@@ -50,6 +50,10 @@ class Gateway:
         data: list[dict[str, Any]] = self._json("GET", "/v1/models")["data"]
         return data
 
+    def has_random_weights(self, model: str) -> bool:
+        """Whether what the model makes is noise."""
+        return any(each["id"] == model and each.get("random_weights") for each in self.models())
+
     def delete(self, job_id: str) -> dict[str, Any]:
         return self._json("DELETE", f"/v1/videos/{job_id}")
 

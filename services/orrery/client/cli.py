@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,7 +62,7 @@ def generate(
     console = Console(stderr=True)
     with Gateway(url) as gateway:
         job = generate_video(gateway, fields, image or video, output, console)
-        _describe(job, output, gateway.models())
+        _describe(job, output, untrained=gateway.has_random_weights(job["model"]))
 
 
 @app.command()
@@ -76,22 +77,10 @@ def up(
     stages: Annotated[int, typer.Option(min=1, help="How many stage processes share the work.")] = 1,
 ) -> None:
     """Runs everything on this machine until Ctrl-C."""
-    from orrery.embedded.settings import EmbeddedSettings, free_ports
+    from orrery.embedded.settings import on_free_ports
 
-    redis_port, free_port, metrics_port, dispatcher_port = free_ports(4)
-    settings = EmbeddedSettings(
-        home=home,
-        models_dir=_components(models_dir),
-        gateway_port=port,
-        redis_port=redis_port,
-        triton_port=triton_port or free_port,
-        triton_metrics_port=metrics_port,
-        dispatcher_port=dispatcher_port,
-        gateway_host=host,
-        model=model,
-        transformer=transformer,
-        stages=stages,
-    )
+    settings = on_free_ports(home, _components(models_dir), gateway_port=port, triton_port=triton_port)
+    settings = replace(settings, gateway_host=host, model=model, transformer=transformer, stages=stages)
     asyncio.run(_up(settings))
 
 
@@ -145,11 +134,11 @@ def _components(folder: Path) -> Path:
     return folder
 
 
-def _describe(job: dict[str, Any], output: Path, models: list[dict[str, Any]]) -> None:
+def _describe(job: dict[str, Any], output: Path, *, untrained: bool) -> None:
     typer.echo(
         f"{output}: {job['num_frames']} frames of {job['size']} at {job['fps']} fps, seed {job['seed']}, job {job['id']}"
     )
-    if any(model["id"] == job["model"] and model.get("random_weights") for model in models):
+    if untrained:
         typer.echo(f"{job['model']} has random weights: this is noise, not a world", err=True)
 
 

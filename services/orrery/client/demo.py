@@ -12,7 +12,7 @@ from rich.table import Table
 
 from orrery.client.api import Gateway
 from orrery.client.generate import generate
-from orrery.embedded.settings import EmbeddedSettings, free_ports
+from orrery.embedded.settings import on_free_ports
 from orrery.embedded.up import running
 from orrery.worlds.errors import StageFailed
 
@@ -22,7 +22,7 @@ SEED = 7
 async def run_demo(home: Path, models_dir: Path, output: Path, prompt: str) -> None:
     """Raises `StageFailed` if the file that came out is not what was asked for."""
     console = Console(stderr=True)
-    settings = _settings(home, models_dir)
+    settings = on_free_ports(home, models_dir)
     console.print("starting Valkey, Triton with its stages, gateway and dispatcher")
     async with running(settings, lambda text: console.print(text, style="dim")):
         job = await asyncio.to_thread(_make, settings.url, prompt, output, console)
@@ -31,23 +31,10 @@ async def run_demo(home: Path, models_dir: Path, output: Path, prompt: str) -> N
     console.print(f"{output}: {job['num_frames']} frames of {job['size']} at {job['fps']} fps, checked by decoding it")
 
 
-def _settings(home: Path, models_dir: Path) -> EmbeddedSettings:
-    gateway, redis, triton, metrics, dispatcher = free_ports(5)
-    return EmbeddedSettings(
-        home=home,
-        models_dir=models_dir,
-        gateway_port=gateway,
-        redis_port=redis,
-        triton_port=triton,
-        triton_metrics_port=metrics,
-        dispatcher_port=dispatcher,
-    )
-
-
 def _make(url: str, prompt: str, output: Path, console: Console) -> dict[str, Any]:
     with Gateway(url) as gateway:
         job = generate(gateway, {"prompt": prompt, "seed": SEED}, None, output, console)
-        if any(model["id"] == job["model"] and model.get("random_weights") for model in gateway.models()):
+        if gateway.has_random_weights(job["model"]):
             console.print(f"{job['model']} has random weights: the video is noise, made by the real path", style="yellow")
         return job
 

@@ -41,6 +41,22 @@ class EmbeddedSettings:
         return self.home / "logs"
 
 
+def on_free_ports(
+    home: Path, models_dir: Path, *, gateway_port: int | None = None, triton_port: int | None = None
+) -> EmbeddedSettings:
+    """Settings whose ports are free ones, but for those that are given."""
+    gateway, redis, triton, triton_metrics, dispatcher = free_ports(5)
+    return EmbeddedSettings(
+        home=home,
+        models_dir=models_dir,
+        gateway_port=gateway_port or gateway,
+        redis_port=redis,
+        triton_port=triton_port or triton,
+        triton_metrics_port=triton_metrics,
+        dispatcher_port=dispatcher,
+    )
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on now; all are held until the last is found, so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
