@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from orrery.gateway.body import Body, read_body
+from orrery.gateway.body import read_body
 from orrery.gateway.context import Context, Gateway
-from orrery.gateway.fields import refuse_unknown, requested_world
+from orrery.gateway.fields import refuse_unknown
 from orrery.gateway.forecast import Forecast
-from orrery.gateway.references import REFERENCE
-from orrery.gateway.submitting import JOB_ID_PREFIX, condition, guard, submit
-from orrery.gateway.terms import FIELDS, Terms, body_digest, read_terms
+from orrery.gateway.submitting import JOB_ID_PREFIX
+from orrery.gateway.taking import KNOWN_FIELDS, Taken, take_world
+from orrery.gateway.terms import read_terms
 from orrery.gateway.views import job_view, page_view
 from orrery.jobs.records import Job
-from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.errors import JobNotFound
-from orrery.worlds.requests import RequestedWorld, settle
 
 router = APIRouter(prefix="/v1/videos")
 
-KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE, *FIELDS)
 POLL_AFTER = "openai-poll-after-ms"
 REPLAYED = "Idempotent-Replayed"
 _JOB_ID = re.compile(JOB_ID_PREFIX + "[0-9a-f]{32}")
@@ -42,33 +37,12 @@ async def create(request: Request, gateway: Context) -> Response:
     return _answer(gateway, taken.job, forecast, status_code=202, headers=headers)
 
 
-@dataclass(frozen=True)
-class Taken:
-    job: Job
-    replayed: bool
-    terms: Terms
-
-
 async def take(request: Request, gateway: Gateway) -> Taken:
     """The job that a request asks for: a new one, or the one that its key stands for."""
     async with read_body(request, gateway.settings) as body:
         refuse_unknown(body.values, KNOWN_FIELDS)
-        values = dict(body.values)
-        terms = read_terms(request.headers, values, gateway.settings, form=body.form)
-        job, replayed = await _submitted(gateway, body, values, terms)
-    return Taken(job, replayed, terms)
-
-
-async def _submitted(gateway: Gateway, body: Body, values: dict[str, Any], terms: Terms) -> tuple[Job, bool]:
-    model = gateway.model(values.pop("model", None))
-    workflow = Workflow.TEXT2WORLD if body.reference is None else Workflow.VIDEO2WORLD
-    world = settle(requested_world(values, model, workflow, form=body.form), model, workflow)
-    guard(world)
-    digest = "" if terms.key is None else await asyncio.to_thread(body_digest, body.values, body.reference)
-    notes: dict[str, Any] = {}
-    if body.reference is not None:
-        world, notes = await condition(gateway, world, body.reference)
-    return await submit(gateway, world, model, terms, body=digest, notes=notes)
+        terms = read_terms(request.headers, dict(body.values), gateway.settings, form=body.form)
+        return await take_world(gateway, body.values, body.reference, terms, form=body.form)
 
 
 @router.get("")
