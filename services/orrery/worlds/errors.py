@@ -100,6 +100,22 @@ class JobNotFound(OrreryError):
     grpc_code = "NOT_FOUND"
 
 
+class FileNotKnown(OrreryError):
+    """There is no such file, or it is another tenant's, or it has expired."""
+
+    code = "file_not_found"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class BatchNotFound(OrreryError):
+    """There is no such batch, or it is another tenant's."""
+
+    code = "batch_not_found"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
 class JobNotFinished(OrreryError):
     """The content of a job was asked for before there is any."""
 
