@@ -44,7 +44,7 @@ async def content(gateway: Context, request: Request, job_id: str, variant: str 
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
     file = await _open(gateway.artifacts.stream(ref))
-    media_type = _media_type(job, variant, file.first)
+    media_type = media_type_of(job, variant, file.first)
     headers = {
         "ETag": etag,
         "Content-Length": str(ref.size),
@@ -70,7 +70,7 @@ async def _open(chunks: AsyncIterator[bytes]) -> _Opened:
     return _Opened(await anext(chunks, b""), chunks)
 
 
-def _media_type(job: Job, variant: str, first: bytes) -> str:
+def media_type_of(job: Job, variant: str, first: bytes) -> str:
     """Of the video what was asked for; of anything else what it is."""
     if variant == "video":
         return MEDIA_TYPES[WorldRequest.model_validate(job.request).output_format]

@@ -36,13 +36,14 @@ FORGOTTEN = 'event: events.forgotten\ndata: {"type": "events.forgotten"}\n\n'
 
 _EVENT_ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
+LAST_EVENT_ID = "Last-Event-ID"
 LastEventId = Annotated[str | None, Header()]
 
 
 @router.get("/videos/{job_id}/events")
 async def of_one(gateway: Context, job_id: str, last_event_id: LastEventId = None) -> Response:
     """Server-sent events from the first one, or from after `Last-Event-ID`, until the job's end."""
-    after = _checked(last_event_id) or "0"
+    after = checked_event_id(last_event_id, LAST_EVENT_ID) or "0"
     job = await gateway.jobs.get(checked_id(job_id))
     return _answer(RETRY, gateway.jobs.events(job_id=job.id, after=after))
 
@@ -54,7 +55,7 @@ async def of_all(gateway: Context, last_event_id: LastEventId = None) -> Respons
     The place is told before the first event, so that a client that loses the connection until then misses nothing either. A
     client that was away for longer than events are kept is told so by an event of its own, and should read the jobs anew.
     """
-    asked = _checked(last_event_id)
+    asked = checked_event_id(last_event_id, LAST_EVENT_ID)
     after = asked or gateway.following.seen
     forgotten = FORGOTTEN if asked and await _is_forgotten(gateway.jobs, asked) else ""
     return _answer(f"{RETRY}id: {after}\n\n{forgotten}", gateway.jobs.events(after=after))
@@ -80,9 +81,10 @@ def _numbers(event_id: str) -> tuple[int, ...]:
     return tuple(map(int, event_id.split("-")))
 
 
-def _checked(event_id: str | None) -> str | None:
+def checked_event_id(event_id: str | None, field: str) -> str | None:
+    """Raises `InvalidField` for what is no event's id."""
     if event_id and not _EVENT_ID.fullmatch(event_id):
-        raise InvalidField("Last-Event-ID is no event's id", field="Last-Event-ID", allowed="the id of an event")
+        raise InvalidField(f"{field} is no event's id", field=field, allowed="the id of an event")
     return event_id
 
 
