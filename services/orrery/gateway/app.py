@@ -14,7 +14,7 @@ from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
-from orrery.gateway.routes import content, dead, events, images, models, service, sync, videos, webhooks
+from orrery.gateway.routes import content, dead, events, images, models, nim, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.waiting import end
 from orrery.jobs.deliveries import Deliveries
@@ -28,6 +28,7 @@ ROUTERS = (
     events.router,
     webhooks.router,
     images.router,
+    nim.router,
     dead.router,
     models.router,
     service.router,

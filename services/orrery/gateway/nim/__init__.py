@@ -1,0 +1,1 @@
+"""The shape of the Cosmos NIM over the same engine."""
