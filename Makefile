@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: help demo test check format bench chaos up config models clean
+.PHONY: help demo test check format bench chaos up config stubs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ up: models  ## Run everything on this machine until Ctrl-C
 
 config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 	$(BIN)/python -m orrery.backend.repository model_repository
+
+stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
 
 clean:  ## Remove what the other verbs made
 	rm -rf $(VENV) .orrery demo-output bench-results

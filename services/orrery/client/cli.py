@@ -14,6 +14,7 @@ import typer
 
 from orrery.client import jobs
 from orrery.client.options import DEFAULT_URL, Url
+from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
@@ -69,7 +70,8 @@ def generate(
 def up(
     home: Home = Path(".orrery"),
     models_dir: Models = Path(".orrery/models"),
-    port: Annotated[int, typer.Option(help="The gateway's port.")] = 8080,
+    port: Annotated[int, typer.Option(help="The gateway's port.")] = DEFAULT_PORT,
+    grpc_port: Annotated[int | None, typer.Option(help="The gateway's gRPC port; any free one if not given.")] = None,
     host: Annotated[str, typer.Option(help="The gateway's address.")] = "127.0.0.1",
     model: Annotated[str | None, typer.Option(help="The default model.")] = None,
     transformer: Annotated[str, typer.Option(help="in_process, or bls: as a Triton model of its own.")] = "in_process",
@@ -79,7 +81,7 @@ def up(
     """Runs everything on this machine until Ctrl-C."""
     from orrery.embedded.settings import on_free_ports
 
-    settings = on_free_ports(home, _components(models_dir), gateway_port=port, triton_port=triton_port)
+    settings = on_free_ports(home, _components(models_dir), gateway_port=port, grpc_port=grpc_port, triton_port=triton_port)
     settings = replace(settings, gateway_host=host, model=model, transformer=transformer, stages=stages)
     asyncio.run(_up(settings))
 

@@ -6,5 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orrery.worlds.environment import DEFAULT_PORT
+
 Url = Annotated[str, typer.Option(envvar="ORRERY_URL", help="The gateway.")]
-DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"

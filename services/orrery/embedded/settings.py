@@ -9,11 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """Everything is written below `home`; every port is on `host` except the gateway's, which is on `gateway_host`."""
+    """Everything is written below `home`; every port is on `host` except the gateway's two, which are on `gateway_host`."""
 
     home: Path
     models_dir: Path
     gateway_port: int
+    grpc_port: int
     redis_port: int
     triton_port: int
     triton_metrics_port: int
@@ -37,19 +38,29 @@ class EmbeddedSettings:
         return f"http://{self.gateway_host}:{self.gateway_port}"
 
     @property
+    def grpc_target(self) -> str:
+        return f"{self.gateway_host}:{self.grpc_port}"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
 
 def on_free_ports(
-    home: Path, models_dir: Path, *, gateway_port: int | None = None, triton_port: int | None = None
+    home: Path,
+    models_dir: Path,
+    *,
+    gateway_port: int | None = None,
+    grpc_port: int | None = None,
+    triton_port: int | None = None,
 ) -> EmbeddedSettings:
     """Settings whose ports are free ones, but for those that are given."""
-    gateway, redis, triton, triton_metrics, dispatcher = free_ports(5)
+    gateway, grpc, redis, triton, triton_metrics, dispatcher = free_ports(6)
     return EmbeddedSettings(
         home=home,
         models_dir=models_dir,
         gateway_port=gateway_port or gateway,
+        grpc_port=grpc_port or grpc,
         redis_port=redis,
         triton_port=triton_port or triton,
         triton_metrics_port=triton_metrics,

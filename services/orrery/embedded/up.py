@@ -34,6 +34,7 @@ async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float 
             await processes.start(program)
         await _until_ready(settings, processes, say, ready_seconds)
         (settings.home / "triton-url").write_text(f"{settings.host}:{settings.triton_port}\n")
+        (settings.home / "grpc-url").write_text(f"{settings.grpc_target}\n")
         yield processes
     finally:
         await processes.stop()
@@ -45,9 +46,13 @@ def programs(settings: EmbeddedSettings) -> tuple[Program, ...]:
     return (
         Program("valkey", _valkey(settings)),
         *_stages(settings, environment),
-        Program("gateway", orrery("gateway"), environment | {"ORRERY_WEBHOOKS": "true"}),
+        Program("gateway", orrery("gateway"), environment | _gateway_environment(settings)),
         Program("dispatcher", orrery("dispatcher"), environment | _dispatcher_environment(settings)),
     )
+
+
+def _gateway_environment(settings: EmbeddedSettings) -> dict[str, str]:
+    return {"ORRERY_WEBHOOKS": "true", "ORRERY_GRPC_PORT": str(settings.grpc_port)}
 
 
 def _dispatcher_environment(settings: EmbeddedSettings) -> dict[str, str]:
@@ -189,7 +194,8 @@ async def run_until_interrupted(settings: EmbeddedSettings, say: Say) -> None:
 
 async def _run(settings: EmbeddedSettings, say: Say, stop: asyncio.Event) -> None:
     async with running(settings, say) as processes:
-        say(f"ready at {settings.url}; Triton's gRPC at {settings.host}:{settings.triton_port}; logs in {settings.logs}")
+        say(f"ready at {settings.url}; gRPC at {settings.grpc_target}; logs in {settings.logs}")
+        say(f"Triton's own gRPC at {settings.host}:{settings.triton_port}")
         program, status = await processes.first_to_end()
         if not stop.is_set():
             raise StageUnavailable(f"{program.name} ended with status {status}: see {settings.logs}/{program.name}.log")

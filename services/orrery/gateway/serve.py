@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 
 import uvicorn
 
 from orrery.artifacts import open_store
 from orrery.gateway import logs
 from orrery.gateway.app import create_app
+from orrery.gateway.rpc.server import grpc_serving
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.deliveries import RedisDeliveries
 from orrery.jobs.redis import RedisJobs
@@ -39,9 +40,12 @@ async def _serve(settings: GatewaySettings) -> None:
         retention=settings.retention_seconds,
     )
     deliveries = RedisDeliveries.connect(settings.redis_url)
-    async with aclosing(jobs), aclosing(deliveries):
+    async with aclosing(jobs), aclosing(deliveries), AsyncExitStack() as stack:
+        app = create_app(settings, jobs, artifacts, deliveries)
+        if settings.grpc_port is not None:
+            await stack.enter_async_context(grpc_serving(app.state.gateway, settings.host, settings.grpc_port))
         config = uvicorn.Config(
-            create_app(settings, jobs, artifacts, deliveries),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,

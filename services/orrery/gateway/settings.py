@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
-from orrery.worlds.environment import Names, ProcessSettings
+from orrery.worlds.environment import DEFAULT_PORT, Names, ProcessSettings
 
 MEBIBYTE = 2**20
 
@@ -15,6 +15,7 @@ MEBIBYTE = 2**20
 class GatewaySettings(ProcessSettings):
     """All that an operator can choose.
 
+    Without a `grpc_port` there is no gRPC; 0 is any free port. Both ports are on `host`.
     `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
     checkpoints are untrained. A job is kept for `retention_seconds` after its end if its client does not say how long.
@@ -25,7 +26,8 @@ class GatewaySettings(ProcessSettings):
     redis_url: str
     artifacts_url: str
     host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
     models: Names = (DEFAULT_MODEL,)
     default_model: str = DEFAULT_MODEL
     random_weights: Names = ()

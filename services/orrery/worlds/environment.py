@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 PREFIX = "ORRERY_"
 
+DEFAULT_PORT = 8080
+"""Where a gateway listens and clients look for one, if nobody says otherwise."""
+
 
 def _split(value: object) -> object:
     return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value

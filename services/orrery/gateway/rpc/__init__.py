@@ -1,0 +1,1 @@
+"""The gateway's gRPC side: the same jobs, checks and errors as over HTTP."""

@@ -1,0 +1,73 @@
+"""What every call of `orrery.v1` has in common: typed errors become statuses, and each call is counted by its outcome."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+from grpc.aio import ServerInterceptor, ServicerContext
+from prometheus_client import CollectorRegistry, Counter
+
+from orrery.gateway.rpc.statuses import status_of
+from orrery.worlds.errors import OrreryError
+
+log = logging.getLogger(__name__)
+
+OURS = "/orrery."
+"""Health and reflection answer for themselves."""
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context = ServicerContext[Any, Any]
+
+
+class TypedCalls(ServerInterceptor):
+    """Outermost: what any interceptor or method below it raises leaves as a status with details."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls = Counter("orrery_grpc_calls", "gRPC calls by their outcome", ["method", "code"], registry=registry)
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]], details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        handler = await continuation(details)
+        return self._typed(handler, details.method) if handler and details.method.startswith(OURS) else handler
+
+    def _typed(self, handler: Handler, method: str) -> Handler:
+        streams = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream, method), **streams)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **streams)
+
+    def _unary(self, answer: Any, method: str) -> Any:
+        async def typed(request: Any, context: Context) -> Any:
+            async with self._outcome(context, method):
+                return await answer(request, context)
+
+        return typed
+
+    def _streaming(self, answers: Any, method: str) -> Any:
+        async def typed(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._outcome(context, method):
+                async for answer in answers(request, context):
+                    yield answer
+
+        return typed
+
+    @asynccontextmanager
+    async def _outcome(self, context: Context, method: str) -> AsyncIterator[None]:
+        code = "CANCELLED"  # also of calls whose deadline passed: the server only learns that the client is gone
+        try:
+            yield
+            code = "OK"
+        except OrreryError as error:
+            code = error.grpc_code
+            await context.abort_with_status(status_of(error))
+        except Exception:
+            code = "INTERNAL"
+            log.exception("%s failed", method)
+            await context.abort_with_status(status_of(OrreryError("the gateway failed; its log says why")))
+        finally:
+            self._calls.labels(method.rpartition("/")[2], code).inc()

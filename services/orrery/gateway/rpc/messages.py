@@ -1,0 +1,79 @@
+"""Between the messages of `orrery.v1` and the gateway's own records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc.aio import Metadata
+from starlette.datastructures import Headers
+
+from orrery.gateway.forecast import Forecast
+from orrery.gateway.references import REFERENCE
+from orrery.gateway.views import job_view
+from orrery.jobs.records import Event, Job, JobState
+from orrery.v1 import worlds_pb2 as v1
+
+STATUSES = {
+    JobState.QUEUED: v1.STATUS_QUEUED,
+    JobState.IN_PROGRESS: v1.STATUS_IN_PROGRESS,
+    JobState.COMPLETED: v1.STATUS_COMPLETED,
+    JobState.FAILED: v1.STATUS_FAILED,
+    JobState.CANCELLED: v1.STATUS_CANCELLED,
+}
+
+SAME = ("id", "model", "workflow", "progress", "tenant", "priority", "prompt", "media_type")
+SAME_IF_KNOWN = ("stage", "step", "num_steps", "queue_position", "eta_seconds", "file_size")
+TIMES = ("created_at", "started_at", "finished_at", "expires_at")
+TASK_FIELDS = ("id", "stage", "state", "attempt", "memo", "step", "num_steps")
+"""Fields that mean the same in the view of a job and in its message."""
+
+
+def values_of(request: v1.CreateRequest) -> dict[str, Any]:
+    """The fields that were given, as the body of a `POST /v1/videos` would name them, without the reference."""
+    return {field.name: value for field, value in request.ListFields() if field.name != REFERENCE}
+
+
+def headers_of(metadata: Metadata | None) -> Headers:
+    """Metadata as HTTP's headers; binary values have no counterpart there."""
+    pairs = [(key, value) for key, value in metadata or () if isinstance(value, str)]
+    return Headers(raw=[(key.lower().encode(), value.encode("latin-1")) for key, value in pairs])
+
+
+def world_of(job: Job, forecast: Forecast, *, replayed: bool = False) -> v1.World:
+    """The job as HTTP shows it."""
+    view = job_view(job, forecast)
+    known: dict[str, Any] = {name: view[name] for name in SAME} | _some(view, SAME_IF_KNOWN)
+    known |= {name: _time(getattr(job, name)) for name in TIMES}
+    return v1.World(
+        **known,
+        status=STATUSES[job.state],
+        parameters=_struct(view["parameters"]),
+        error=None if job.error is None else v1.Error(**_some(job.error, ("code", "message", "field"))),
+        tasks=[v1.Task(**_some(task, TASK_FIELDS)) for task in view["timeline"]],
+        replayed=replayed,
+    )
+
+
+def event_of(event: Event, world: v1.World | None) -> v1.Event:
+    known = _some(event.data, ("stage", "step", "num_steps"))
+    return v1.Event(id=event.id, type=event.type, at=_time(event.at), world=world, **known)
+
+
+def _some(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def _struct(values: dict[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(values)
+    return struct
+
+
+def _time(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromMicroseconds(round(seconds * 1e6))
+    return stamp

@@ -1,0 +1,128 @@
+"""`orrery.v1.Worlds`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing
+from io import BytesIO
+from typing import Any, Literal, cast
+
+from grpc.aio import ServicerContext
+
+from orrery.gateway.context import Gateway
+from orrery.gateway.following import ENDS
+from orrery.gateway.routes.content import VARIANTS, media_type_of
+from orrery.gateway.routes.events import checked_event_id
+from orrery.gateway.routes.videos import checked_id
+from orrery.gateway.rpc.messages import event_of, headers_of, values_of, world_of
+from orrery.gateway.taking import Taken, take_world
+from orrery.gateway.terms import read_terms
+from orrery.jobs.records import Event, Job, JobState
+from orrery.v1 import worlds_pb2 as v1
+from orrery.v1.worlds_pb2_grpc import WorldsServicer
+from orrery.worlds.errors import InvalidField, JobNotFinished, OrreryError
+from orrery.worlds.plan import ArtifactRef
+
+Context = ServicerContext[Any, Any]
+
+PAGE = 20
+MAX_PAGE = 100
+CHUNK_BYTES = 256 * 1024
+
+ORDERS: dict[int, Literal["asc", "desc"]] = {
+    v1.ListRequest.ORDER_UNSPECIFIED: "desc",
+    v1.ListRequest.ORDER_DESCENDING: "desc",
+    v1.ListRequest.ORDER_ASCENDING: "asc",
+}
+
+
+class Worlds(WorldsServicer):
+    """One gateway's jobs. Methods raise the typed errors that the routes raise."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def Create(self, request: v1.CreateRequest, context: Context) -> v1.World:  # noqa: N802
+        values = values_of(request)
+        terms = read_terms(headers_of(context.invocation_metadata()), dict(values), self._gateway.settings, form=False)
+        reference = BytesIO(request.input_reference) if request.HasField("input_reference") else None
+        taken = await self._unless_left(take_world(self._gateway, values, reference, terms, form=False))
+        forecast = await self._gateway.forecaster.forecast(taken.job)
+        if not taken.replayed:
+            self._gateway.forecaster.promise(taken.job, forecast)
+        return world_of(taken.job, forecast, replayed=taken.replayed)
+
+    async def _unless_left(self, taking: Coroutine[Any, Any, Taken]) -> Taken:
+        """A deadline that passes in the middle must not cut a submission in two: it is ended, then taken back."""
+        task = asyncio.create_task(taking)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            withdrawing = asyncio.create_task(self._withdraw(task))
+            self._leaving.add(withdrawing)
+            withdrawing.add_done_callback(self._leaving.discard)
+            raise
+
+    async def _withdraw(self, task: asyncio.Task[Taken]) -> None:
+        try:
+            taken = await task
+        except OrreryError:  # nothing was taken, and nobody is there to be told why
+            return
+        if taken.terms.key is None:
+            await self._gateway.jobs.cancel(taken.job.id)
+
+    async def close(self) -> None:
+        """Waits for what calls that were left have still to take back."""
+        await asyncio.gather(*self._leaving)
+
+    async def Get(self, request: v1.GetRequest, context: Context) -> v1.World:  # noqa: N802, ARG002
+        return await self._world(await self._gateway.jobs.get(checked_id(request.id)))
+
+    async def List(self, request: v1.ListRequest, context: Context) -> v1.ListResponse:  # noqa: N802, ARG002
+        if not 0 <= request.limit <= MAX_PAGE:
+            raise InvalidField(f"limit {request.limit} is out of range", field="limit", allowed=f"1 to {MAX_PAGE}")
+        if request.order not in ORDERS:
+            raise InvalidField("there is no such order", field="order", allowed=sorted(v1.ListRequest.Order.keys()))
+        after = checked_id(request.after) if request.after else None
+        page = await self._gateway.jobs.list(after=after, limit=request.limit or PAGE, order=ORDERS[request.order])
+        return v1.ListResponse(worlds=[await self._world(job) for job in page.jobs], has_more=page.has_more)
+
+    async def Cancel(self, request: v1.CancelRequest, context: Context) -> v1.World:  # noqa: N802, ARG002
+        return await self._world(await self._gateway.jobs.cancel(checked_id(request.id)))
+
+    async def Watch(self, request: v1.WatchRequest, context: Context) -> AsyncIterator[v1.Event]:  # noqa: N802, ARG002
+        after = checked_event_id(request.after or None, "after") or "0"
+        job = await self._gateway.jobs.get(checked_id(request.id))
+        async with aclosing(cast(AsyncGenerator[Event, None], self._gateway.jobs.events(job_id=job.id, after=after))) as events:
+            async for event in events:
+                world = await self._world(await self._gateway.jobs.get(job.id)) if event.type in ENDS else None
+                yield event_of(event, world)
+
+    async def Download(self, request: v1.DownloadRequest, context: Context) -> AsyncIterator[v1.Chunk]:  # noqa: N802, ARG002
+        variant = request.variant or "video"
+        if variant not in VARIANTS:
+            raise InvalidField(f"there is no variant {variant!r}", field="variant", allowed=sorted(VARIANTS))
+        job = await self._gateway.jobs.get(checked_id(request.id))
+        if job.state is not JobState.COMPLETED:
+            raise JobNotFinished(f"job {job.id} is {job.state}: only a completed job has content")
+        ref = job.result[VARIANTS[variant]]
+        if not 0 <= request.offset <= ref.size:
+            raise InvalidField(f"offset {request.offset} is not in the file", field="offset", allowed=f"0 to {ref.size}")
+        async for chunk in self._chunks(job, variant, ref, request.offset):
+            yield chunk
+
+    async def _chunks(self, job: Job, variant: str, ref: ArtifactRef, offset: int) -> AsyncIterator[v1.Chunk]:
+        """The whole file is read even for its end: only the whole has a digest to check it by."""
+        position, file = 0, None
+        async for data in self._gateway.artifacts.stream(ref):
+            if file is None:
+                file = v1.FileInfo(media_type=media_type_of(job, variant, data), size=ref.size, digest=ref.digest)
+                yield v1.Chunk(file=file)
+            for start in range(max(0, offset - position), len(data), CHUNK_BYTES):
+                yield v1.Chunk(data=bytes(data[start : start + CHUNK_BYTES]))
+            position += len(data)
+
+    async def _world(self, job: Job) -> v1.World:
+        return world_of(job, await self._gateway.forecaster.forecast(job))

@@ -1,0 +1,1 @@
+"""Messages and stubs of the gRPC API, written by `make stubs` from `proto/`."""
