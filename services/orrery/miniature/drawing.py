@@ -115,7 +115,7 @@ def edges(scene: Scene) -> NDArray[np.uint8]:
     edge = np.zeros(labels.shape, dtype=bool)
     edge[:, :, :-1] |= labels[:, :, :-1] != labels[:, :, 1:]
     edge[:, :-1, :] |= labels[:, :-1, :] != labels[:, 1:, :]
-    return edge.astype(np.uint8) * 255
+    return np.where(edge, np.uint8(255), np.uint8(0))
 
 
 def blur(scene: Scene) -> NDArray[np.uint8]:

@@ -1,0 +1,158 @@
+"""Trains the text encoder and both denoisers together, as rectified flows behind the preconditioning of Predict2.
+
+With t = sigma / (1 + sigma), noise n and clean latents x0, the network sees x_t = (1 - t) x0 + t n and answers n - x0, which is
+what `orrery.stages.prediction` assumes. Conditioning frames are given clean, at the noise level `SIGMA_CONDITIONAL`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from miniature.latents import Latents
+from miniature.networks import text2image, text_encoder, text_tokenizer, video2world
+from miniature.recipe import Recipe
+from miniature.training import Run
+from orrery.stages.prediction import SIGMA_CONDITIONAL
+from orrery.stages.samplers.sigmas import RHO, SIGMA_MAX, SIGMA_MIN
+
+DIFFUSERS_FPS = 16
+
+
+class Denoisers(torch.nn.Module):
+    """Everything that is trained together, so that one optimiser and one checkpoint hold it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = text_encoder()
+        self.image = _without_padding_mask(text2image())
+        self.world = _without_padding_mask(video2world())
+
+    def embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[n, tokens, width], zero after each prompt's end, as the text encoder's stage makes it."""
+        return self.text(tokens, attention_mask=mask).last_hidden_state * mask[..., None]
+
+
+def _without_padding_mask(transformer: Any) -> Any:
+    """The module would resize the mask with torchvision; its channel, all zero, is added in `with_zeros`."""
+    transformer.register_to_config(concat_padding_mask=False)
+    return transformer
+
+
+def with_zeros(mask: torch.Tensor | None, latents: torch.Tensor) -> torch.Tensor:
+    """The channels after the latents: the condition mask if there is one, then the padding mask."""
+    zeros = torch.zeros_like(latents[:, :1])
+    return zeros if mask is None else torch.cat([mask, zeros], dim=1)
+
+
+class Captions:
+    """Token ids [N, K, length] and their lengths, and the empty prompt's, which stands for no caption."""
+
+    def __init__(self, texts: list[list[str]], device: torch.device):
+        tokenizer = text_tokenizer()
+        flat = [text for choices in texts for text in choices]
+        encoded = tokenizer(flat, padding="longest", truncation=True, return_tensors="pt")
+        self.ids = encoded.input_ids.view(len(texts), -1, encoded.input_ids.shape[-1]).to(device)
+        self.masks = encoded.attention_mask.view_as(self.ids).to(device)
+        empty = tokenizer("", padding="max_length", max_length=self.ids.shape[-1], truncation=True, return_tensors="pt")
+        self.empty = (empty.input_ids[0].to(device), empty.attention_mask[0].to(device))
+        self.padded = tokenizer.model_max_length
+
+    def pick(self, numbers: torch.Tensor, dropout: float) -> tuple[torch.Tensor, torch.Tensor]:
+        choice = torch.randint(self.ids.shape[1], numbers.shape, device=numbers.device)
+        dropped = torch.rand(numbers.shape, device=numbers.device)[:, None] < dropout
+        ids = torch.where(dropped, self.empty[0], self.ids[numbers, choice])
+        return ids, torch.where(dropped, self.empty[1], self.masks[numbers, choice])
+
+
+def train(work: Path, recipe: Recipe, latents: Latents, texts: list[list[str]], device: torch.device) -> Denoisers:
+    """The trained networks, with the average of their weights."""
+    torch.manual_seed(recipe.seed)
+    networks = Denoisers().to(device)
+    captions = Captions(texts, device)
+    run = Run(
+        work / "denoisers",
+        networks,
+        rate=recipe.denoiser_rate,
+        total=recipe.denoiser_steps,
+        warm_up=recipe.warm_up,
+        decay=recipe.ema_decay,
+    )
+    objective = Objective(networks, recipe, latents, captions, device)
+    run.train(objective)
+    run.average.write_to(networks)
+    return networks.eval().requires_grad_(False)
+
+
+class Objective:
+    """The losses of one batch: the same clips and captions for both denoisers, the image's is the clip's first latent."""
+
+    def __init__(self, networks: Denoisers, recipe: Recipe, latents: Latents, captions: Captions, device: torch.device):
+        self._networks, self._recipe, self._latents, self._captions, self._device = networks, recipe, latents, captions, device
+        self._cuda = device.type == "cuda"
+        compiled = torch.compile if self._cuda else lambda module: module
+        self._image, self._world = compiled(networks.image), compiled(networks.world)
+
+    def __call__(self, step: int) -> dict[str, torch.Tensor]:
+        count = self._recipe.denoiser_batch
+        torch.manual_seed(self._recipe.seed + step)
+        numbers = torch.randint(len(self._latents.values), (count,), device=self._device)
+        clean = self._latents.normalised(numbers)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._cuda):
+            text = self._text(numbers)
+            image = self._image_loss(clean[:, :, :1], text)
+            world = self._world_loss(clean, text)
+        return {"loss": image + world, "image": image, "world": world}
+
+    def _text(self, numbers: torch.Tensor) -> torch.Tensor:
+        embedded = self._networks.embed(*self._captions.pick(numbers, self._recipe.caption_dropout))
+        return torch.nn.functional.pad(embedded, (0, 0, 0, self._captions.padded - embedded.shape[1]))
+
+    def _image_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
+        noisy = _mixed(clean, noise, t)
+        answer = self._image(
+            hidden_states=noisy,
+            timestep=t,
+            encoder_hidden_states=text,
+            condition_mask=with_zeros(None, noisy),
+            return_dict=False,
+        )[0]
+        return ((answer.float() - (noise - clean)) ** 2).mean()
+
+    def _world_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
+        given = self._given(len(clean), clean.shape[2])
+        mask = given[:, None, :, None, None]
+        noisy = torch.where(mask, clean, _mixed(clean, noise, t))
+        conditional = SIGMA_CONDITIONAL / (1 + SIGMA_CONDITIONAL)
+        answer = self._world(
+            hidden_states=noisy,
+            timestep=torch.where(given, conditional, t[:, None])[:, None, :, None, None],
+            encoder_hidden_states=text,
+            condition_mask=with_zeros(mask.to(noisy).expand(-1, -1, -1, *noisy.shape[-2:]), noisy),
+            fps=DIFFUSERS_FPS if torch.rand(()).item() < self._recipe.rope_fps_share else None,
+            return_dict=False,
+        )[0]
+        wrong = torch.where(mask, 0.0, (answer.float() - (noise - clean)) ** 2)
+        return wrong.sum() / (~mask).expand_as(wrong).sum()
+
+    def _given(self, count: int, frames: int) -> torch.Tensor:
+        """Which latent frames [n, t] are given."""
+        odds = torch.tensor(self._recipe.conditional_frames, device=self._device)
+        numbers = torch.multinomial(odds, count, replacement=True)
+        return torch.arange(frames, device=self._device)[None] < numbers[:, None]
+
+
+def noise_levels(count: int, device: torch.device) -> torch.Tensor:
+    """Levels t in (0, 1): half of them as the samplers' sigmas are spaced, half even."""
+    u = torch.rand(count, device=device)
+    sigma = (SIGMA_MAX ** (1 / RHO) + u * (SIGMA_MIN ** (1 / RHO) - SIGMA_MAX ** (1 / RHO))) ** RHO
+    return torch.where(torch.rand(count, device=device) < 0.5, sigma / (1 + sigma), torch.rand(count, device=device))
+
+
+def _mixed(clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    t = t.view(-1, 1, 1, 1, 1)
+    return (1 - t) * clean + t * noise

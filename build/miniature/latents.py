@@ -1,0 +1,46 @@
+"""The latents of the training scenes, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from miniature.scenery import Scenery, batches
+from miniature.tokenizer import encode
+
+
+@dataclass(frozen=True)
+class Latents:
+    """`values` FP16 [N, 16, 9, 12, 12], as encoded; `mean` and `std` [16] over all of them."""
+
+    values: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def normalised(self, numbers: torch.Tensor) -> torch.Tensor:
+        shape = (1, -1, 1, 1, 1)
+        return (self.values[numbers].float() - self.mean.view(shape)) / self.std.view(shape)
+
+
+def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 32) -> Latents:
+    """From the cache in `work`, or by encoding every scene."""
+    path = work / "latents.pt"
+    if path.exists():
+        return Latents(*torch.load(path, map_location=device, weights_only=True))
+    parts = []
+    for number, numbers in enumerate(batches(len(scenery), batch)):
+        parts.append(encode(vae, scenery.clips(numbers.to(device)), device))
+        if number % 200 == 0:
+            print(f"latents {len(parts) * batch}/{len(scenery)}", flush=True)
+    values = torch.cat(parts)
+    latents = Latents(values, *_moments(values))
+    torch.save([latents.values, latents.mean, latents.std], path)
+    return latents
+
+
+def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    sample = values[:4096].float()
+    return sample.mean(dim=(0, 2, 3, 4)), sample.std(dim=(0, 2, 3, 4))

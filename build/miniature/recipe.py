@@ -1,0 +1,47 @@
+"""What is trained, how long and on how much: the one place with numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps are optimiser steps. Scenes are numbered from 0; the tokenizer draws its own beyond those of the denoisers."""
+
+    seed: int = 20261120
+    scenes: int = 120_000
+    captions_per_scene: int = 4
+
+    tokenizer_steps: int = 6_000
+    tokenizer_batch: int = 16
+    tokenizer_frames: int = 17
+    tokenizer_crop: int = 64
+    tokenizer_rate: float = 1.5e-3
+    kl_weight: float = 1e-4
+
+    denoiser_steps: int = 40_000
+    denoiser_batch: int = 256
+    denoiser_rate: float = 1e-3
+    warm_up: int = 500
+    caption_dropout: float = 0.1
+    conditional_frames: tuple[float, float, float] = (0.1, 0.65, 0.25)
+    """How often 0, 1 and 2 latent frames are given to the video2world denoiser."""
+    rope_fps_share: float = 0.25
+    """How often the rotary embedding is fed the frame rate, as the diffusers pipeline does; official code feeds none."""
+    ema_decay: float = 0.9995
+
+
+SMOKE = Recipe(
+    scenes=32,
+    tokenizer_steps=3,
+    tokenizer_batch=1,
+    tokenizer_frames=5,
+    tokenizer_crop=32,
+    denoiser_steps=3,
+    denoiser_batch=4,
+    warm_up=1,
+)
+"""Runs through everything in a minute and learns nothing."""
+
+RECIPES: dict[str, Recipe] = {"full": Recipe(), "smoke": SMOKE}

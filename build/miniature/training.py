@@ -1,0 +1,110 @@
+"""What both trainings share: the learning rate, the average of the weights, checkpoints and the log of losses."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CHECKPOINT_EVERY_SECONDS = 120.0
+LOG_EVERY = 50
+
+
+def learning_rate(step: int, total: int, peak: float, warm_up: int) -> float:
+    """Up in a line, then down along half a cosine to a hundredth of the peak."""
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, total - warm_up)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+class Average:
+    """Exponential moving average of a module's parameters; young averages forget faster."""
+
+    def __init__(self, module: torch.nn.Module, decay: float):
+        self._module, self._decay = module, decay
+        self.values = [parameter.detach().clone() for parameter in module.parameters()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, list(self._module.parameters()), 1 - decay)
+
+    @torch.no_grad()
+    def write_to(self, module: torch.nn.Module) -> None:
+        """Gives another module of the same make the averaged weights."""
+        for parameter, value in zip(module.parameters(), self.values, strict=True):
+            parameter.copy_(value)
+
+
+class Run:
+    """One resumable training: a folder with `checkpoint.pt` and `loss.jsonl`."""
+
+    def __init__(self, folder: Path, module: torch.nn.Module, *, rate: float, total: int, warm_up: int, decay: float):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.module, self.total = folder, module, total
+        self._rate, self._warm_up = rate, warm_up
+        fused = next(module.parameters()).is_cuda
+        self._optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-3, fused=fused)
+        self.average = Average(module, decay)
+        self.step = 0
+        self._saved = time.monotonic()
+        self._resume()
+
+    def train(self, loss_of: Callable[[int], dict[str, torch.Tensor]]) -> None:
+        """Steps until `total`. `loss_of(step)` gives the losses of a batch by name; `loss` is what is minimised."""
+        started, since = time.monotonic(), self.step
+        while self.step < self.total:
+            losses = self._advance(loss_of)
+            if self.step % LOG_EVERY == 0 or self.step == self.total:
+                speed = (self.step - since) / (time.monotonic() - started)
+                self._log({name: value.item() for name, value in losses.items()}, speed)
+            if time.monotonic() - self._saved > CHECKPOINT_EVERY_SECONDS:
+                self.save()
+        self.save()
+
+    def _advance(self, loss_of: Callable[[int], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.total, self._rate, self._warm_up)
+        losses = loss_of(self.step)
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.average.update(self.step)
+        return losses
+
+    def _log(self, losses: dict[str, float], speed: float) -> None:
+        line = {"step": self.step, **losses}
+        with (self.folder / "loss.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        print(f"{self.folder.name} {self.step}/{self.total}  {shown}  {speed:.2f} steps/s", flush=True)
+
+    def save(self) -> None:
+        state: dict[str, Any] = {
+            "step": self.step,
+            "module": self.module.state_dict(),
+            "average": self.average.values,
+            "optimizer": self._optimizer.state_dict(),
+        }
+        torch.save(state, self.folder / "checkpoint.part")
+        os.replace(self.folder / "checkpoint.part", self.folder / "checkpoint.pt")
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=next(self.module.parameters()).device, weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.average.values = state["average"]
+        self.step = state["step"]
