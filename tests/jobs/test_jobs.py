@@ -159,3 +159,13 @@ async def test_an_id_can_be_used_again_after_deletion(setting: Setting) -> None:
     assert await setting.jobs.complete(stale, completion(stale)) == "lost"
     assert [(await setting.finish()).job_id for _ in range(2)] == ["queued", "job"]
     assert await setting.jobs.claim(["encode"], "ann", wait=0) is None
+
+
+async def test_many_jobs_tell_their_states_at_once(setting: Setting) -> None:
+    for name in ("waits", "runs", "done"):
+        await setting.jobs.submit(submission(name, single(name)))
+    await setting.claim("runs")
+    await setting.finish("done")
+    states = await setting.jobs.states(["done", "none", "waits", "runs"])
+    assert states == {"waits": "queued", "runs": "in_progress", "done": "completed"}
+    assert await setting.jobs.states([]) == {}

@@ -9,7 +9,19 @@ from contextlib import suppress
 from typing import Literal, TypeVar, Unpack
 
 from orrery.jobs.ledger import Ledger
-from orrery.jobs.records import Claim, Completion, Event, Job, JobPage, PoolStatus, ServiceRate, Signal, Standing, Submission
+from orrery.jobs.records import (
+    Claim,
+    Completion,
+    Event,
+    Job,
+    JobPage,
+    JobState,
+    PoolStatus,
+    ServiceRate,
+    Signal,
+    Standing,
+    Submission,
+)
 from orrery.jobs.rules import Rules, Terms
 from orrery.jobs.shelf import number_of
 from orrery.worlds.plan import ArtifactRef
@@ -40,6 +52,9 @@ class MemoryJobs:
 
     async def get(self, job_id: str) -> Job:
         return self._shelf.row(job_id).record()
+
+    async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        return {job_id: self._shelf.jobs[job_id].head.state for job_id in job_ids if job_id in self._shelf.jobs}
 
     async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
         return self._shelf.page(after, limit, order)

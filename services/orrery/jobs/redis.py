@@ -87,6 +87,14 @@ class RedisJobs:
     async def get(self, job_id: str) -> Job:
         return self._found(job_id, await self._run("get", job_id))
 
+    async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(keys.job(job_id), "state")
+            with outages_named():
+                found = await pipe.execute()
+        return {job_id: JobState(state) for job_id, state in zip(job_ids, found, strict=True) if state is not None}
+
     async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
         reply = await self._run("page", after or "", order, limit)
         if reply is None:

@@ -44,8 +44,8 @@ def _constants(events_kept: int) -> str:
     classes, weights = [f"'{name}'" for name in WEIGHTS], map(str, WEIGHTS.values())
     return "\n".join(
         [
-            f"local JOB_MOVES = {_moves(JOB_TRANSITIONS)}",
-            f"local TASK_MOVES = {_moves(TASK_TRANSITIONS)}",
+            f"local JOB_MOVES = {moves(JOB_TRANSITIONS)}",
+            f"local TASK_MOVES = {moves(TASK_TRANSITIONS)}",
             f"local CLASSES, WEIGHTS = {{{', '.join(classes)}}}, {{{', '.join(weights)}}}",
             f"local MOST_CREDIT, MOST_PREEMPTIONS = {MOST_CREDIT}, {MOST_PREEMPTIONS}",
             f"local PACE_SMOOTHING, PRICE_SMOOTHING = {PACE_SMOOTHING}, {PRICE_SMOOTHING}",
@@ -55,7 +55,7 @@ def _constants(events_kept: int) -> str:
     )
 
 
-def _moves(table: Mapping[Any, frozenset[Any]]) -> str:
+def moves(table: Mapping[Any, frozenset[Any]]) -> str:
     """A transition table in Lua: the states that may follow are the keys of the state's entry."""
     states = [
         f"{state} = {{{', '.join(f'{following} = true' for following in sorted(followers))}}}"

@@ -11,6 +11,7 @@ from orrery.jobs.records import (
     Event,
     Job,
     JobPage,
+    JobState,
     PoolStatus,
     ServiceRate,
     Signal,
@@ -33,6 +34,10 @@ class JobStore(Protocol):
 
     async def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
+        ...
+
+    async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Of those jobs that are there."""
         ...
 
     async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
