@@ -74,9 +74,9 @@ def test_sizes_are_given_once_and_whole(given: dict[str, Any], field: str) -> No
 
 
 def test_an_unknown_name_is_compared_with_the_synonyms_too() -> None:
-    refuse_unknown(["steps", "width", "prompt"], ("num_inference_steps", "size", "prompt"))
+    refuse_unknown(["steps", "width", "prompt"], known_names(("num_inference_steps", "size", "prompt")))
     with pytest.raises(UnknownField) as caught:
-        refuse_unknown(["guidence"], ("guidance_scale", "prompt"))
+        refuse_unknown(["guidence"], known_names(("guidance_scale", "prompt")))
     assert caught.value.allowed == ["guidance"]
     assert "width" not in known_names(("prompt",))
 

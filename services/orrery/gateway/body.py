@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from orrery.gateway.errors import MalformedBody, UnsupportedContentType
-from orrery.gateway.references import REFERENCE, read_reference
+from orrery.gateway.references import REFERENCE
 from orrery.gateway.settings import GatewaySettings
 from orrery.worlds.errors import InvalidField, UploadTooLarge
+from orrery.worlds.synonyms import spellings
 
 JSON = "application/json"
 MAX_FIELDS = 64
+FILES = spellings(REFERENCE)
+"""Parts of a form that may be files."""
+
+_INSIDE = re.compile(r"([a-z_]{1,40})\[([a-z_]{1,40})\]")
 
 
 @dataclass(frozen=True)
 class Body:
-    """`values` without the reference; those of a form are strings. `reference` is an upload, open as long as the body."""
+    """`values` as they came; those of a form are strings, files (open as long as the body), and objects of strings."""
 
     values: dict[str, Any]
     form: bool
-    reference: BinaryIO | None = None
 
 
 def read_body(request: Request, settings: GatewaySettings) -> AbstractAsyncContextManager[Body]:
@@ -55,8 +60,7 @@ async def _json_values(request: Request, settings: GatewaySettings) -> dict[str,
 
 @asynccontextmanager
 async def _json_body(request: Request, settings: GatewaySettings) -> AsyncIterator[Body]:
-    values = await _json_values(request, settings)
-    yield Body(values, form=False, reference=read_reference(values.pop(REFERENCE, None)))
+    yield Body(await _json_values(request, settings), form=False)
 
 
 @asynccontextmanager
@@ -78,15 +82,24 @@ def _form_values(items: list[tuple[str, str | UploadFile]], *, complete: bool) -
         raise MalformedBody("the multipart body ends before its last boundary")
     values: dict[str, Any] = {}
     for name, value in items:
+        if isinstance(value, UploadFile) and name not in FILES:
+            raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {REFERENCE}")
+        _put(values, name, value)
+    return Body(values, form=True)
+
+
+def _put(values: dict[str, Any], name: str, value: str | UploadFile) -> None:
+    """`video[id]` is the `id` of the object `video`: so OpenAI's clients write objects into forms."""
+    inside = _INSIDE.fullmatch(name)
+    if inside is None:
         if name in values:
             raise InvalidField(f"{name} is given twice", field=name, allowed="one value")
         values[name] = value
-    reference = values.pop(REFERENCE, None)
-    for name, value in values.items():
-        if isinstance(value, UploadFile):
-            raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {REFERENCE}")
-    file = reference.file if isinstance(reference, UploadFile) else read_reference(reference)
-    return Body(values, form=True, reference=file)
+        return
+    target = values.setdefault(inside[1], {})
+    if not isinstance(target, dict) or inside[2] in target:
+        raise InvalidField(f"{inside[1]} is given twice", field=inside[1], allowed="one value")
+    target[inside[2]] = value
 
 
 class _Parser(MultiPartParser):

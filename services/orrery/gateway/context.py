@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +12,7 @@ from orrery.artifacts import ArtifactStore
 from orrery.gateway.following import Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import Metrics
+from orrery.gateway.references import References
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.deliveries import Deliveries
 from orrery.worlds.catalog import CATALOG
@@ -31,6 +32,7 @@ class Gateway:
     forecaster: Forecaster
     following: Following
     deliveries: Deliveries
+    references: References = field(default_factory=References)
 
     def model(self, name: object) -> ModelSpec:
         """A served model; None means the default one. Raises `UnknownModel` with those that are served."""

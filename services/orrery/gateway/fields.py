@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from orrery.gateway.parameters import request_parameters
 from orrery.worlds.catalog.models import ModelSpec, Workflow
-from orrery.worlds.errors import InvalidField, UnknownField
+from orrery.worlds.errors import InvalidField
 from orrery.worlds.requests import RequestedWorld
+from orrery.worlds.synonyms import refuse_unknown as refuse_unknown
 
 INTEGERS = frozenset(
     {"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n", "expires_after"}
@@ -27,15 +27,6 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(
     r"[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?|[+-]?(nan|inf|infinity)", re.IGNORECASE
 )
-
-
-def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
-    """Raises `UnknownField` for the first name that is not known, with the one that may have been meant."""
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownField(f"there is no field {name!r}{meant}", field=name, allowed=near or sorted(known))
 
 
 def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workflow, *, form: bool) -> RequestedWorld:

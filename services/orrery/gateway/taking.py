@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from orrery.gateway.context import Gateway
-from orrery.gateway.fields import refuse_unknown, requested_world
+from orrery.gateway.fields import requested_world
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.submitting import condition, guard, submit
 from orrery.gateway.terms import FIELDS, Terms, body_digest
 from orrery.jobs.records import Job
-from orrery.worlds.catalog.models import Workflow
-from orrery.worlds.requests import RequestedWorld, settle
+from orrery.worlds.catalog.models import ModelSpec, Workflow
+from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from orrery.worlds.synonyms import canonical_fields, known_names, named_as_given, refuse_unknown, spellings
 
 KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE, *FIELDS)
+KNOWN_NAMES = known_names(KNOWN_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,15 @@ class Taken:
     job: Job
     replayed: bool
     terms: Terms
+
+
+@dataclass(frozen=True)
+class SettledBody:
+    """A body of which everything is checked but its media. `fields` are all its others, under Orrery's names."""
+
+    world: WorldRequest
+    model: ModelSpec
+    fields: dict[str, Any]
 
 
 async def take_world(
@@ -35,15 +47,45 @@ async def take_world(
     is stored. Raises `UnknownField`, `InvalidField`, `InvalidMedia`, `UnknownModel`, `PromptBlocked`, `QueueFull`,
     `IdempotencyConflict`, `StoreUnavailable`.
     """
-    refuse_unknown(values, KNOWN_FIELDS)
-    asked = {name: value for name, value in values.items() if name not in FIELDS}
-    model = gateway.model(asked.pop("model", None))
-    workflow = Workflow.TEXT2WORLD if reference is None else Workflow.VIDEO2WORLD
+    with named_as_given(values):
+        settled = settle_body(gateway, values, referenced=reference is not None, form=form)
+        return await _take(gateway, settled, reference, terms)
+
+
+async def take_body(gateway: Gateway, values: Mapping[str, Any], terms: Terms, *, form: bool) -> Taken:
+    """As `take_world`, of a body in which the reference is still as it was written: an `UploadFile`, a string or an object."""
+    rest, written = without_reference(values)
+    with named_as_given(values):
+        settled = settle_body(gateway, rest, referenced=written is not None, form=form)
+        async with gateway.references.opened(written, terms.tenant) as reference:
+            return await _take(gateway, settled, reference, terms)
+
+
+def without_reference(values: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The other values, and the reference as it was written under any of its names."""
+    refuse_unknown(values, KNOWN_NAMES)
+    names = spellings(REFERENCE)
+    written = canonical_fields({name: value for name, value in values.items() if name in names}).get(REFERENCE)
+    return {name: value for name, value in values.items() if name not in names}, written
+
+
+def settle_body(gateway: Gateway, values: Mapping[str, Any], *, referenced: bool, form: bool) -> SettledBody:
+    """Every check of a body but those of its media; `values` are without it. Raises as `take_world`."""
+    refuse_unknown(values, KNOWN_NAMES)
+    fields = canonical_fields(values)
+    asked = {name: value for name, value in fields.items() if name not in (*FIELDS, "model")}
+    model = gateway.model(fields.get("model"))
+    workflow = Workflow.VIDEO2WORLD if referenced else Workflow.TEXT2WORLD
     world = settle(requested_world(asked, model, workflow, form=form), model, workflow)
     guard(world)
-    digest = "" if terms.key is None else await asyncio.to_thread(body_digest, values, reference)
+    return SettledBody(world, model, fields)
+
+
+async def _take(gateway: Gateway, settled: SettledBody, reference: BinaryIO | None, terms: Terms) -> Taken:
+    digest = "" if terms.key is None else await asyncio.to_thread(body_digest, settled.fields, reference)
+    world = settled.world
     notes: dict[str, Any] = {}
     if reference is not None:
         world, notes = await condition(gateway, world, reference)
-    job, replayed = await submit(gateway, world, model, terms, body=digest, notes=notes)
+    job, replayed = await submit(gateway, world, settled.model, terms, body=digest, notes=notes)
     return Taken(job, replayed, terms)

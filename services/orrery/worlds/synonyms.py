@@ -49,14 +49,13 @@ def known_names(fields: Iterable[str]) -> tuple[str, ...]:
     return (*named, *SIDES) if "size" in named else tuple(named)
 
 
-def refuse_unknown(names: Iterable[str], fields: Collection[str]) -> None:
-    """Raises `UnknownField` for the first name that is no spelling of `fields`, with the one that may have been meant."""
-    known = known_names(fields)
+def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    """Raises `UnknownField` for the first name that is not known, with the one that may have been meant."""
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownField(f"there is no field {name!r}{meant}", field=name, allowed=near or sorted(fields))
+            raise UnknownField(f"there is no field {name!r}{meant}", field=name, allowed=near or sorted(known))
 
 
 def canonical_fields(values: Mapping[str, Any]) -> dict[str, Any]:

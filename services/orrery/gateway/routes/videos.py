@@ -10,10 +10,9 @@ from fastapi.responses import JSONResponse
 
 from orrery.gateway.body import read_body
 from orrery.gateway.context import Context, Gateway
-from orrery.gateway.fields import refuse_unknown
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.submitting import JOB_ID_PREFIX
-from orrery.gateway.taking import KNOWN_FIELDS, Taken, take_world
+from orrery.gateway.taking import Taken, take_body
 from orrery.gateway.terms import read_terms
 from orrery.gateway.views import job_view, page_view
 from orrery.jobs.records import Job
@@ -40,9 +39,8 @@ async def create(request: Request, gateway: Context) -> Response:
 async def take(request: Request, gateway: Gateway) -> Taken:
     """The job that a request asks for: a new one, or the one that its key stands for."""
     async with read_body(request, gateway.settings) as body:
-        refuse_unknown(body.values, KNOWN_FIELDS)
         terms = read_terms(request.headers, dict(body.values), gateway.settings, form=body.form)
-        return await take_world(gateway, body.values, body.reference, terms, form=body.form)
+        return await take_body(gateway, body.values, terms, form=body.form)
 
 
 @router.get("")
