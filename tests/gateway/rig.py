@@ -19,7 +19,10 @@ from gateway.samples import png
 from orrery.artifacts import ObjectArtifacts
 from orrery.gateway.app import create_app
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.stores import Stores
+from orrery.jobs.batches.memory import MemoryBatches
 from orrery.jobs.deliveries import MemoryDeliveries
+from orrery.jobs.files import MemoryFiles
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Claim, Completion
 from orrery.worlds.contracts import CONTRACTS
@@ -63,9 +66,8 @@ class Rig:
 async def rig_of(jobs: MemoryJobs | None = None, **settings: Any) -> AsyncIterator[Rig]:
     jobs, objects = jobs or MemoryJobs(), MemoryStore()
     artifacts = ObjectArtifacts(objects)
-    app = create_app(
-        GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **settings), jobs, artifacts, MemoryDeliveries()
-    )
+    stores = Stores(jobs, artifacts, MemoryDeliveries(), MemoryFiles(), MemoryBatches())
+    app = create_app(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **settings), stores)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield Rig(app, client, jobs, artifacts, objects)

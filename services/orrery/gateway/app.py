@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from orrery.artifacts import ArtifactStore
 from orrery.gateway.context import Gateway
 from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
@@ -16,8 +15,8 @@ from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
 from orrery.gateway.routes import content, dead, events, images, models, nim, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.stores import Stores
 from orrery.gateway.waiting import end
-from orrery.jobs.deliveries import Deliveries
 from orrery.jobs.records import Event
 from orrery.worlds.errors import JobNotFound
 
@@ -35,10 +34,10 @@ ROUTERS = (
 )
 
 
-def create_app(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactStore, deliveries: Deliveries) -> FastAPI:
-    """An app of its own: nothing is shared between two of them but `jobs`, `artifacts` and `deliveries`."""
+def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
+    """An app of its own: nothing is shared between two of them but the stores."""
     app = FastAPI(title="Orrery", lifespan=_lifespan, redirect_slashes=False)
-    app.state.gateway = _gateway(settings, jobs, artifacts, deliveries)
+    app.state.gateway = _gateway(settings, stores)
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
     install_handlers(app)
     for router in ROUTERS:
@@ -46,8 +45,8 @@ def create_app(settings: GatewaySettings, jobs: GatewayJobs, artifacts: Artifact
     return app
 
 
-def _gateway(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactStore, deliveries: Deliveries) -> Gateway:
-    metrics, forecaster = new_metrics(), Forecaster(jobs)
+def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
+    jobs, metrics, forecaster = stores.jobs, new_metrics(), Forecaster(stores.jobs)
 
     async def ended(event: Event) -> None:
         metrics.ended.labels(ENDS[event.type]).inc()
@@ -56,12 +55,14 @@ def _gateway(settings: GatewaySettings, jobs: GatewayJobs, artifacts: ArtifactSt
     return Gateway(
         settings=settings,
         jobs=jobs,
-        artifacts=artifacts,
+        artifacts=stores.artifacts,
         metrics=metrics,
         decoding=asyncio.Semaphore(settings.decode_threads),
         forecaster=forecaster,
         following=Following(jobs, forecaster.start, ended),
-        deliveries=deliveries,
+        deliveries=stores.deliveries,
+        files=stores.files,
+        batches=stores.batches,
     )
 
 

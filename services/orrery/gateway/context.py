@@ -14,7 +14,9 @@ from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import Metrics
 from orrery.gateway.references import References
 from orrery.gateway.settings import GatewaySettings
+from orrery.jobs.batches.store import Batches
 from orrery.jobs.deliveries import Deliveries
+from orrery.jobs.files import Files
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import InvalidField, UnknownModel
@@ -32,6 +34,8 @@ class Gateway:
     forecaster: Forecaster
     following: Following
     deliveries: Deliveries
+    files: Files
+    batches: Batches
     references: References = field(default_factory=References)
 
     def model(self, name: object) -> ModelSpec:

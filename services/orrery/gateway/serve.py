@@ -6,17 +6,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
 
-from orrery.artifacts import open_store
 from orrery.gateway import logs
 from orrery.gateway.app import create_app
 from orrery.gateway.rpc.server import grpc_serving
 from orrery.gateway.settings import GatewaySettings
-from orrery.jobs.deliveries import RedisDeliveries
-from orrery.jobs.redis import RedisJobs
+from orrery.gateway.stores import open_stores
 from orrery.worlds.environment import from_environment
 
 
@@ -32,16 +30,8 @@ def serve(settings: GatewaySettings) -> None:
 
 
 async def _serve(settings: GatewaySettings) -> None:
-    artifacts = open_store(settings.artifacts_url)
-    jobs = RedisJobs.connect(
-        settings.redis_url,
-        max_waiting_per_pool=settings.max_waiting_per_pool,
-        max_waiting_per_tenant=settings.max_waiting_per_tenant,
-        retention=settings.retention_seconds,
-    )
-    deliveries = RedisDeliveries.connect(settings.redis_url)
-    async with aclosing(jobs), aclosing(deliveries), AsyncExitStack() as stack:
-        app = create_app(settings, jobs, artifacts, deliveries)
+    async with open_stores(settings) as stores, AsyncExitStack() as stack:
+        app = create_app(settings, stores)
         if settings.grpc_port is not None:
             await stack.enter_async_context(grpc_serving(app.state.gateway, settings.host, settings.grpc_port))
         config = uvicorn.Config(
