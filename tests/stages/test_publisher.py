@@ -93,6 +93,59 @@ def test_the_thumbnail_is_the_middle_frame(height: int, width: int, expected: tu
     assert np.asarray(image).mean() == pytest.approx(frames[2].mean(), abs=2)
 
 
+@pytest.mark.parametrize(("num_frames", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (5, 3, 2), (25, 5, 5), (93, 5, 5)], ids=str)
+def test_a_spritesheet_shows_frames_from_first_to_last(num_frames: int, columns: int, rows: int, stages: Stages) -> None:
+    frames = np.zeros((num_frames, 96, 176, 3), np.uint8)
+    frames[0], frames[-1] = (250, 0, 0), (0, 250, 0)
+    image = Image.open(io.BytesIO(publish(stages, frames, "mkv")["spritesheet"]))
+    assert image.format == "JPEG"
+    assert image.size == (columns * 160, rows * 87)
+    tiles = min(num_frames, 25)
+    row, column = divmod(tiles - 1, columns)
+    last = np.asarray(image)[row * 87 + 43, column * 160 + 80].astype(int)
+    assert np.abs(last - (0, 250, 0)).max() < 12
+    if num_frames > 1:
+        assert np.abs(np.asarray(image)[43, 80].astype(int) - (250, 0, 0)).max() < 12
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "mkv"])
+def test_a_film_goes_on_from_its_prelude(output_format: str, stages: Stages) -> None:
+    """The old frames are copied as they are, and the new ones follow at the same pace: also of a film that has a prelude."""
+    frames = clip(21, 96, 176)
+
+    def go_on(prelude: bytes, new: np.ndarray) -> bytes:
+        values = {"frames": new, "fps": 10, "output_format": output_format, "overlap": 1}
+        values["prelude"] = np.frombuffer(prelude, np.uint8)
+        return stages["publisher"].run(values, PlainCall(stages))["media"].tobytes()
+
+    first = publish(stages, frames[:9], output_format, 10)["media"]
+    second = go_on(first, frames[8:14])
+    third = go_on(second, frames[13:])
+    (old, _), (new, _), (whole, times) = decoded(first), decoded(second), decoded(third)
+    assert len(whole) == 21
+    assert times == pytest.approx([index / 10 for index in range(21)])
+    assert np.array_equal(whole[:14], new)
+    assert np.array_equal(whole[:9], old)
+    away = np.abs(whole[:, None].astype(np.int16) - frames[None]).mean(axis=(2, 3, 4))
+    assert list(away.argmin(axis=1)) == list(range(21))
+    assert go_on(second, frames[13:]) == third
+
+
+def decoded(film: bytes) -> tuple[np.ndarray, list[float]]:
+    with av.open(io.BytesIO(film)) as container:
+        frames = list(container.decode(video=0))
+    return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), [frame.time for frame in frames]
+
+
+def test_a_prelude_of_another_kind_is_refused(stages: Stages) -> None:
+    prelude = np.frombuffer(publish(stages, clip(5, 96, 96), "mp4")["media"], np.uint8)
+    for output_format in ("mp4", "mkv"):
+        values = {"frames": clip(5, 96, 176), "fps": 16, "output_format": output_format, "prelude": prelude, "overlap": 1}
+        with pytest.raises(InvalidField) as refusal:
+            stages["publisher"].run(values, PlainCall(stages))
+        assert refusal.value.field == "prelude"
+
+
 def test_same_bytes_in_another_process_without_torch(stages: Stages) -> None:
     here = [publish(stages, clip(6, 96, 176), name) for name in ("mp4", "mkv")]
     digests = [" ".join(hashlib.sha256(made[key]).hexdigest() for key in ("media", "thumbnail")) for made in here]

@@ -34,7 +34,7 @@ def _steps() -> tuple[str, ...]:
         ensemble_step(
             contracts.PUBLISHER.name,
             {"frames": "frames", "fps": "fps", "output_format": "output_format"},
-            {"media": "media", "thumbnail": "thumbnail"},
+            {"media": "media", "thumbnail": "thumbnail", "spritesheet": "spritesheet"},
         ),
     )
 

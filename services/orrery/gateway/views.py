@@ -41,7 +41,7 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
 
 
 def _world(job: Job, request: WorldRequest) -> dict[str, Any]:
-    settled = request.model_dump(mode="json", exclude={"conditioning", "workflow", "prompt"}) | {"size": str(request.size)}
+    settled = request.model_dump(mode="json", exclude={"conditioning", "prelude", "workflow", "prompt"}) | {"size": str(request.size)}
     shown = ("seed", "num_frames", "fps", "num_inference_steps", "guidance_scale", "sampler")
     notes = {name: note for name, note in job.notes.items() if name != WEBHOOK_URL}
     return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": notes, "parameters": settled}

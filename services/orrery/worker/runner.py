@@ -21,6 +21,7 @@ from orrery.worlds.components import ComponentManifest
 from orrery.worlds.contracts import CONTRACTS, StageContract
 from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound, CheckpointRefused, ComponentUnusable
 from orrery.worlds.plan import ArtifactRef, Task
+from orrery.worlds.tensors import named
 
 log = logging.getLogger("orrery.worker")
 
@@ -91,8 +92,10 @@ class Runner:
         return Completion(outputs=outputs, memo=False, stage_seconds=result.stage_seconds)
 
     async def _values(self, claim: Claim) -> dict[str, Any]:
+        declared = named(CONTRACTS[claim.task.stage].inputs)
+
         async def tensor(name: str, ref: ArtifactRef) -> tuple[str, Any]:
-            return name, await fetch(self.artifacts, ref)
+            return name, await fetch(self.artifacts, declared[name], ref)
 
         tensors = await asyncio.gather(*(tensor(name, ref) for name, ref in claim.inputs.items()))
         component = {"component": claim.task.component} if claim.task.component else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import load, save
 
 from orrery.artifacts import ArtifactStore
@@ -20,16 +21,22 @@ async def store(artifacts: ArtifactStore, tensor: Tensor, value: Any) -> Artifac
     """Stores one output: a UINT8 row as raw bytes, a string as UTF-8 JSON text, any other tensor as safetensors."""
     if tensor.dtype is DType.STRING:
         return await artifacts.put(value.encode(), media_type="application/json")
-    if tensor.dtype is DType.UINT8 and len(tensor.dims) == 1:
+    if _is_bytes(tensor):
         return await artifacts.put(value.tobytes())
     if value.nbytes > _THREAD_BYTES:
         return await artifacts.put(await asyncio.to_thread(save, {tensor.name: value}), media_type=SAFETENSORS)
     return await artifacts.put(save({tensor.name: value}), media_type=SAFETENSORS)
 
 
-async def fetch(artifacts: ArtifactStore, ref: ArtifactRef) -> Array:
-    """The one tensor of a safetensors artifact, whatever the output it comes from was called."""
+async def fetch(artifacts: ArtifactStore, tensor: Tensor, ref: ArtifactRef) -> Array:
+    """One input: the inverse of `store`, whatever the output it comes from was called."""
     data = await artifacts.get(ref)
+    if _is_bytes(tensor):
+        return np.frombuffer(data, np.uint8)
     tensors = await asyncio.to_thread(load, bytes(data)) if ref.size > _THREAD_BYTES else load(bytes(data))
     (array,) = tensors.values()
     return array
+
+
+def _is_bytes(tensor: Tensor) -> bool:
+    return tensor.dtype is DType.UINT8 and len(tensor.dims) == 1

@@ -158,10 +158,19 @@ VIDEO_DECODER = StageContract(
 )
 PUBLISHER = StageContract(
     name="publisher",
-    version=1,
-    inputs=(FRAMES,),
-    parameters=(scalar("fps", DType.INT32), scalar("output_format", DType.STRING)),
-    outputs=(Tensor("media", DType.UINT8, (-1,)), Tensor("thumbnail", DType.UINT8, (-1,))),
+    version=2,
+    # `prelude` is `media` of an earlier call: it goes on with the frames, but for the first `overlap`, in which it ends.
+    inputs=(FRAMES, Tensor("prelude", DType.UINT8, (-1,), optional=True)),
+    parameters=(
+        scalar("fps", DType.INT32),
+        scalar("output_format", DType.STRING),
+        scalar("overlap", DType.INT32, optional=True),
+    ),
+    outputs=(
+        Tensor("media", DType.UINT8, (-1,)),
+        Tensor("thumbnail", DType.UINT8, (-1,)),
+        Tensor("spritesheet", DType.UINT8, (-1,)),
+    ),
 )
 TEXT2WORLD_REQUEST = StageContract(
     name="text2world_request",

@@ -15,6 +15,7 @@ def plan(request: WorldRequest, model: ModelSpec) -> Plan:
     result = {
         "media": TaskOutput(task="publish", output="media"),
         "thumbnail": TaskOutput(task="publish", output="thumbnail"),
+        "spritesheet": TaskOutput(task="publish", output="spritesheet"),
     }
     return Plan(tasks=tasks, result=result)
 
@@ -167,9 +168,9 @@ def _decode(model: ModelSpec, *, prefix: str = "") -> Task:
 
 
 def _publish(request: WorldRequest) -> Task:
-    return Task(
-        id="publish",
-        stage="publisher",
-        parameters={"fps": request.fps, "output_format": request.output_format.value},
-        inputs={"frames": TaskOutput(task="decode_video", output="frames")},
-    )
+    parameters: Parameters = {"fps": request.fps, "output_format": request.output_format.value}
+    inputs: dict[str, Source] = {"frames": TaskOutput(task="decode_video", output="frames")}
+    if request.prelude is not None:
+        parameters["overlap"] = request.num_conditional_frames
+        inputs["prelude"] = request.prelude
+    return Task(id="publish", stage="publisher", parameters=parameters, inputs=inputs)

@@ -65,6 +65,8 @@ class WorldRequest(Frozen):
     output_format: OutputFormat
     conditioning: ArtifactRef | None = None
     """Frames [T, H, W, 3] that condition a video2world job, at the size they were uploaded in."""
+    prelude: ArtifactRef | None = None
+    """The film that the world goes on from: it ends in the conditioning frames, and is published before the new ones."""
 
 
 def settle(
