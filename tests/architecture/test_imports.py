@@ -18,6 +18,8 @@ PACKAGES = sorted(path.name for path in ROOT.iterdir() if (path / "__init__.py")
 
 ALLOWED = {
     "worlds": set(),
+    "miniature": set(),
+    "evaluation": {"miniature"},
     "jobs": {"worlds"},
     "artifacts": {"worlds"},
     "guardrails": {"worlds"},
@@ -25,12 +27,13 @@ ALLOWED = {
     "stages": {"worlds", "engines", "guardrails"},
     "backend": {"worlds", "stages"},
     "v1": set(),
+    "sdk": {"worlds"},
     "gateway": {"worlds", "jobs", "artifacts", "guardrails", "v1"},
     "worker": {"worlds", "jobs", "artifacts"},
     "dispatcher": {"worlds", "jobs", "artifacts"},
     "embedded": {"worlds", "worker"},
     # The command line puts every process together.
-    "client": {"worlds", "backend", "stages", "worker", "gateway", "dispatcher", "embedded"},
+    "client": {"worlds", "sdk", "miniature", "evaluation", "backend", "stages", "worker", "gateway", "dispatcher", "embedded"},
 }
 ONLY_IN = {
     "triton_python_backend_utils": {"backend"},
