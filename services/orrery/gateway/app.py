@@ -13,8 +13,10 @@ from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
-from orrery.gateway.routes import content, dead, events, images, models, nim, service, sync, videos, webhooks
+from orrery.gateway.references import DataUrls, References
+from orrery.gateway.routes import content, dead, events, files, images, models, nim, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
 from orrery.gateway.waiting import end
 from orrery.jobs.records import Event
@@ -27,6 +29,7 @@ ROUTERS = (
     events.router,
     webhooks.router,
     images.router,
+    files.router,
     nim.router,
     dead.router,
     models.router,
@@ -63,6 +66,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
         deliveries=stores.deliveries,
         files=stores.files,
         batches=stores.batches,
+        references=References((DataUrls(), FileIds(stores.files, stores.artifacts))),
     )
 
 

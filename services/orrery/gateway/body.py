@@ -20,6 +20,7 @@ from orrery.worlds.errors import InvalidField, UploadTooLarge
 from orrery.worlds.synonyms import spellings
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 MAX_FIELDS = 64
 FILES = spellings(REFERENCE)
 """Parts of a form that may be files."""
@@ -38,6 +39,12 @@ class Body:
 def read_body(request: Request, settings: GatewaySettings) -> AbstractAsyncContextManager[Body]:
     """Reads by the content type. Raises `UnsupportedContentType`, `MalformedBody`, `UploadTooLarge`."""
     return READERS[_content_type(request, READERS)](request, settings)
+
+
+def read_upload(request: Request, settings: GatewaySettings) -> AbstractAsyncContextManager[Body]:
+    """A form whose `file` may have `max_file_bytes`. Raises as `read_body`."""
+    _content_type(request, (FORM,))
+    return _form(request, settings.max_file_bytes, files=("file",))
 
 
 async def read_json(request: Request, settings: GatewaySettings) -> dict[str, Any]:
@@ -63,27 +70,31 @@ async def _json_body(request: Request, settings: GatewaySettings) -> AsyncIterat
     yield Body(await _json_values(request, settings), form=False)
 
 
+def _form_body(request: Request, settings: GatewaySettings) -> AbstractAsyncContextManager[Body]:
+    return _form(request, settings.max_upload_bytes, files=FILES)
+
+
 @asynccontextmanager
-async def _form_body(request: Request, settings: GatewaySettings) -> AsyncIterator[Body]:
+async def _form(request: Request, limit: int, *, files: Collection[str]) -> AsyncIterator[Body]:
     """Files larger than a mebibyte wait on disk; they are gone when the context ends."""
-    parser = _Parser(request.headers, _limited(request, settings.max_upload_bytes), max_files=1, max_fields=MAX_FIELDS)
+    parser = _Parser(request.headers, _limited(request, limit), max_files=1, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise MalformedBody(error.message) from error
     try:
-        yield _form_values(form.multi_items(), complete=parser.complete)
+        yield _form_values(form.multi_items(), files, complete=parser.complete)
     finally:
         parser.close()
 
 
-def _form_values(items: list[tuple[str, str | UploadFile]], *, complete: bool) -> Body:
+def _form_values(items: list[tuple[str, str | UploadFile]], files: Collection[str], *, complete: bool) -> Body:
     if not complete:
         raise MalformedBody("the multipart body ends before its last boundary")
     values: dict[str, Any] = {}
     for name, value in items:
-        if isinstance(value, UploadFile) and name not in FILES:
-            raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {REFERENCE}")
+        if isinstance(value, UploadFile) and name not in files:
+            raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {next(iter(files))}")
         _put(values, name, value)
     return Body(values, form=True)
 
@@ -117,7 +128,7 @@ class _Parser(MultiPartParser):
 
 READERS: dict[str, Callable[[Request, GatewaySettings], AbstractAsyncContextManager[Body]]] = {
     JSON: _json_body,
-    "multipart/form-data": _form_body,
+    FORM: _form_body,
 }
 
 

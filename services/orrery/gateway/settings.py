@@ -17,6 +17,8 @@ class GatewaySettings(ProcessSettings):
 
     Without a `grpc_port` there is no gRPC; 0 is any free port. Both ports are on `host`.
     `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
+    A file of `/v1/files` may have `max_file_bytes`. A batch may have `max_batch_lines`, of which `batch_open_lines` are at work
+    or wait at a time; it is looked at every `batch_pause_seconds`.
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
     checkpoints are untrained. A job is kept for `retention_seconds` after its end if its client does not say how long.
     `webhooks` says that there is a dispatcher with a secret to sign them. `max_waiting_per_pool` and `max_waiting_per_tenant`
@@ -33,6 +35,10 @@ class GatewaySettings(ProcessSettings):
     random_weights: Names = ()
     max_upload_bytes: int = Field(default=100 * MEBIBYTE, gt=0)
     max_json_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
+    max_file_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+    max_batch_lines: int = Field(default=50_000, gt=0)
+    batch_open_lines: int = Field(default=256, gt=0)
+    batch_pause_seconds: float = Field(default=1.0, gt=0)
     max_image_pixels: int = Field(default=64_000_000, gt=0)
     max_clip_frames: int = Field(default=3600, gt=0)
     max_clip_pixels: int = Field(default=4_000_000_000, gt=0)

@@ -55,7 +55,7 @@ async def submit(
     An upload that was stored for a job that is then refused is left to the sweeper: another job may name the same bytes by now.
     """
     submission = Submission(
-        job_id=JOB_ID_PREFIX + uuid.uuid4().hex,
+        job_id=terms.job_id or JOB_ID_PREFIX + uuid.uuid4().hex,
         model=model.name,
         workflow=request.workflow.value,
         request=request.model_dump(mode="json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -25,20 +26,26 @@ FIELDS = ("priority", "expires_after", "webhook_url")
 
 MAX_URL = 2048
 
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TENANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+_TENANT = re.compile(TENANT_NAME)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _HASH_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Terms:
-    """`key` is the client's own name for the request; `retention` counts from the job's end, in seconds."""
+    """`key` is the client's own name for the request; `retention` counts from the job's end, in seconds.
+
+    `job_id` names the job beforehand: however often it is submitted, it is one job.
+    """
 
     tenant: str
     priority: Priority
     retention: float
     webhook_url: str | None = None
     key: str | None = None
+    job_id: str | None = None
 
     def idempotency(self, body_digest: str) -> Idempotency | None:
         return None if self.key is None else Idempotency(key=self.key, body_digest=body_digest)
@@ -48,11 +55,29 @@ def read_terms(headers: Headers, values: dict[str, Any], settings: GatewaySettin
     """Takes the fields out of `values`. Raises `InvalidField` naming the field or header."""
     given = {name: read_value(name, values.pop(name, None), form=form) for name in FIELDS}
     return Terms(
-        tenant=_tenant(headers.get(TENANT, "default")),
+        tenant=tenant_of(headers),
         priority=_priority(given["priority"]),
         retention=_retention(given["expires_after"], settings),
         webhook_url=_webhook_url(given["webhook_url"], settings),
         key=_key(headers.get(KEY)),
+    )
+
+
+def tenant_of(headers: Headers) -> str:
+    """For whom a request is. Raises `InvalidField`."""
+    return _tenant(headers.get(TENANT, "default"))
+
+
+def batch_terms(values: Mapping[str, Any], settings: GatewaySettings, *, tenant: str, job_id: str, at_least: float) -> Terms:
+    """Of one line of a batch, whose job is kept for `at_least` so many seconds. Raises `InvalidField`."""
+    if values.get("priority") not in (None, Priority.BATCH):
+        raise InvalidField("priority is not offered in a batch", field="priority", allowed=[Priority.BATCH.value])
+    return Terms(
+        tenant=tenant,
+        priority=Priority.BATCH,
+        retention=max(_retention(values.get("expires_after"), settings), at_least),
+        webhook_url=_webhook_url(values.get("webhook_url"), settings),
+        job_id=job_id,
     )
 
 
