@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from orrery.gateway.context import Gateway
+from orrery.gateway.edge.identity import NamedRequests
+from orrery.gateway.edge.installing import install_edge
+from orrery.gateway.edge.owned import OwnedJobs
 from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
@@ -41,7 +44,9 @@ def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
     """An app of its own: nothing is shared between two of them but the stores."""
     app = FastAPI(title="Orrery", lifespan=_lifespan, redirect_slashes=False)
     app.state.gateway = _gateway(settings, stores)
+    app.state.ring = install_edge(app, settings)
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
+    app.add_middleware(NamedRequests)
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -57,7 +62,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
 
     return Gateway(
         settings=settings,
-        jobs=jobs,
+        jobs=OwnedJobs(jobs, stores.quotas),
         artifacts=stores.artifacts,
         metrics=metrics,
         decoding=asyncio.Semaphore(settings.decode_threads),

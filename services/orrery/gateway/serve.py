@@ -12,6 +12,7 @@ import uvicorn
 
 from orrery.gateway import logs
 from orrery.gateway.app import create_app
+from orrery.gateway.edge.patience import head_in_time
 from orrery.gateway.rpc.server import grpc_serving
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.stores import open_stores
@@ -40,6 +41,7 @@ async def _serve(settings: GatewaySettings) -> None:
             port=settings.port,
             log_config=None,
             access_log=False,
+            http=head_in_time(settings.head_seconds),
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
         server = _Server(config)

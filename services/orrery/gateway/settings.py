@@ -6,14 +6,15 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from orrery.gateway.edge.settings import EdgeSettings
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
-from orrery.worlds.environment import DEFAULT_PORT, Names, ProcessSettings
+from orrery.worlds.environment import DEFAULT_PORT, Names
 
 MEBIBYTE = 2**20
 
 
-class GatewaySettings(ProcessSettings):
-    """All that an operator can choose.
+class GatewaySettings(EdgeSettings):
+    """All that an operator can choose, beside what `EdgeSettings` has.
 
     Without a `grpc_port` there is no gRPC; 0 is any free port. Both ports are on `host`.
     `max_upload_bytes` is the size of a request's body, `max_json_bytes` that of one in JSON, which is read into memory.
@@ -27,7 +28,6 @@ class GatewaySettings(ProcessSettings):
 
     redis_url: str
     artifacts_url: str
-    host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
     models: Names = (DEFAULT_MODEL,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orrery.artifacts import ArtifactStore, open_store
 from orrery.gateway.forecast import GatewayJobs
@@ -13,6 +13,7 @@ from orrery.jobs.batches.redis import RedisBatches
 from orrery.jobs.batches.store import Batches
 from orrery.jobs.deliveries import Deliveries, RedisDeliveries
 from orrery.jobs.files import Files, RedisFiles
+from orrery.jobs.quotas import MemoryQuotas, Quotas, RedisQuotas
 from orrery.jobs.redis import RedisJobs
 
 
@@ -25,6 +26,7 @@ class Stores:
     deliveries: Deliveries
     files: Files
     batches: Batches
+    quotas: Quotas = field(default_factory=MemoryQuotas)
 
 
 @asynccontextmanager
@@ -42,5 +44,6 @@ async def open_stores(settings: GatewaySettings) -> AsyncIterator[Stores]:
         aclosing(RedisDeliveries.connect(url)) as deliveries,
         aclosing(RedisFiles.connect(url)) as files,
         aclosing(RedisBatches.connect(url)) as batches,
+        aclosing(RedisQuotas.connect(url)) as quotas,
     ):
-        yield Stores(jobs, open_store(settings.artifacts_url), deliveries, files, batches)
+        yield Stores(jobs, open_store(settings.artifacts_url), deliveries, files, batches, quotas)

@@ -1,0 +1,175 @@
+"""What each API key has used of its quota, counted in one place for all gateways."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, cast
+
+from redis.asyncio import Redis
+
+from orrery.jobs.keys import ROOT
+from orrery.jobs.outage import outages_named
+from orrery.jobs.server import client_of, close
+
+
+class Limits(Protocol):
+    """`jobs` and `device_seconds` in each window, `concurrent` jobs that have not been settled. None is no limit."""
+
+    @property
+    def window_seconds(self) -> int: ...
+    @property
+    def jobs(self) -> int | None: ...
+    @property
+    def concurrent(self) -> int | None: ...
+    @property
+    def device_seconds(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class UsedUp:
+    """The limit that was reached, and in how many seconds it may be worth to ask again."""
+
+    name: str
+    retry_after: float
+
+
+class Quotas(Protocol):
+    """The seam to the counts. Windows begin at multiples of their length, in Unix seconds."""
+
+    async def reserve(self, key: str, job_id: str, limits: Limits) -> UsedUp | None:
+        """Counts the job, unless a limit is reached; then nothing is counted. One step for all gateways."""
+        ...
+
+    async def release(self, key: str, job_id: str, limits: Limits) -> None:
+        """The job that was counted never came to be."""
+        ...
+
+    async def live(self, key: str) -> list[str]:
+        """The jobs that were counted and not settled."""
+        ...
+
+    async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
+        """The job has ended, and took `seconds` of devices; counted once."""
+        ...
+
+
+CONCURRENT_RETRY_SECONDS = 5.0
+
+
+class MemoryQuotas:
+    """For one process, for tests. `clock` gives Unix seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._live: defaultdict[str, set[str]] = defaultdict(set)
+        self._jobs: defaultdict[tuple[str, int, int], int] = defaultdict(int)
+        self._seconds: defaultdict[tuple[str, int, int], float] = defaultdict(float)
+
+    async def reserve(self, key: str, job_id: str, limits: Limits) -> UsedUp | None:
+        window, left = self._window(key, limits)
+        used = {"jobs": self._jobs[window], "device_seconds": self._seconds[window], "concurrent": len(self._live[key])}
+        for name, amount in used.items():
+            limit = getattr(limits, name)
+            if limit is not None and amount >= limit:
+                return UsedUp(name, CONCURRENT_RETRY_SECONDS if name == "concurrent" else left)
+        self._live[key].add(job_id)
+        self._jobs[window] += 1
+        return None
+
+    async def release(self, key: str, job_id: str, limits: Limits) -> None:
+        if job_id in self._live[key]:
+            self._live[key].remove(job_id)
+            self._jobs[self._window(key, limits)[0]] -= 1
+
+    async def live(self, key: str) -> list[str]:
+        return sorted(self._live[key])
+
+    async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
+        if job_id in self._live[key]:
+            self._live[key].remove(job_id)
+            self._seconds[self._window(key, limits)[0]] += seconds
+
+    def _window(self, key: str, limits: Limits) -> tuple[tuple[str, int, int], float]:
+        number, past = divmod(self._clock(), limits.window_seconds)
+        return (key, limits.window_seconds, int(number)), limits.window_seconds - past
+
+
+WINDOW = """
+local now, window = tonumber(redis.call('TIME')[1]), tonumber(ARGV[2])
+local number = math.floor(now / window)
+local live, used = KEYS[1] .. ':live', KEYS[1] .. ':' .. window .. ':' .. number
+"""
+
+RESERVE = (
+    WINDOW
+    + """
+local left = (number + 1) * window - now
+local counts = redis.call('HMGET', used, 'jobs', 'device_seconds')
+local found = {jobs = counts[1], device_seconds = counts[2], concurrent = redis.call('SCARD', live)}
+for i, name in ipairs({'jobs', 'device_seconds', 'concurrent'}) do
+  local limit = tonumber(ARGV[2 + i])
+  if limit and tonumber(found[name] or 0) >= limit then return {name, name == 'concurrent' and '' or tostring(left)} end
+end
+redis.call('SADD', live, ARGV[1])
+redis.call('HINCRBY', used, 'jobs', 1)
+redis.call('EXPIRE', used, 2 * window)
+return {}
+"""
+)
+
+RELEASE = WINDOW + "if redis.call('SREM', live, ARGV[1]) == 1 then redis.call('HINCRBY', used, 'jobs', -1) end"
+
+SETTLE = (
+    WINDOW
+    + """
+if redis.call('SREM', live, ARGV[1]) == 1 then
+  redis.call('HINCRBYFLOAT', used, 'device_seconds', ARGV[3])
+  redis.call('EXPIRE', used, 2 * window)
+end
+"""
+)
+
+
+class RedisQuotas:
+    """Beside the jobs on their server; `client` must decode responses. Times are the server's."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._reserve = client.register_script(RESERVE)
+        self._release = client.register_script(RELEASE)
+        self._settle = client.register_script(SETTLE)
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """With a client of its own; nothing is sent before the first call."""
+        return cls(client_of(url))
+
+    async def aclose(self) -> None:
+        """Closes the client."""
+        await close(self._client)
+
+    async def reserve(self, key: str, job_id: str, limits: Limits) -> UsedUp | None:
+        bounds = ["" if bound is None else bound for bound in (limits.jobs, limits.device_seconds, limits.concurrent)]
+        reached = await _named(self._reserve(keys=[_name(key)], args=[job_id, limits.window_seconds, *bounds]))
+        return UsedUp(reached[0], float(reached[1] or CONCURRENT_RETRY_SECONDS)) if reached else None
+
+    async def release(self, key: str, job_id: str, limits: Limits) -> None:
+        await _named(self._release(keys=[_name(key)], args=[job_id, limits.window_seconds]))
+
+    async def live(self, key: str) -> list[str]:
+        return sorted(await _named(self._client.smembers(f"{_name(key)}:live")))
+
+    async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
+        await _named(self._settle(keys=[_name(key)], args=[job_id, limits.window_seconds, seconds]))
+
+
+def _name(key: str) -> str:
+    return f"{ROOT}:quota:{key}"
+
+
+async def _named(reply: object) -> Any:
+    with outages_named():
+        return await cast(Awaitable[Any], reply)
