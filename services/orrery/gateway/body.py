@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from orrery.gateway.errors import MalformedBody, UnsupportedContentType
+from orrery.gateway.objects import read_object
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.settings import GatewaySettings
 from orrery.worlds.errors import InvalidField, UploadTooLarge
@@ -62,7 +62,7 @@ def _content_type(request: Request, accepted: Collection[str]) -> str:
 
 async def _json_values(request: Request, settings: GatewaySettings) -> dict[str, Any]:
     limit = min(settings.max_json_bytes, settings.max_upload_bytes)
-    return _parse(b"".join([chunk async for chunk in _limited(request, limit)]))
+    return read_object(b"".join([chunk async for chunk in _limited(request, limit)]), settings.max_json_depth)
 
 
 @asynccontextmanager
@@ -147,14 +147,3 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 def _too_large(limit: int) -> UploadTooLarge:
     return UploadTooLarge(f"the body has more than {limit} bytes", allowed=f"up to {limit} bytes")
-
-
-def _parse(text: bytes) -> dict[str, Any]:
-    """NaN and Infinity are read, although they are no JSON, for the field's own check to name them."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody(f"the body is not JSON: {error}", allowed="a JSON object") from None
-    if not isinstance(values, dict):
-        raise MalformedBody("the body is JSON, but no object", allowed="a JSON object")
-    return values

@@ -34,7 +34,8 @@ async def _serve(settings: GatewaySettings) -> None:
     async with open_stores(settings) as stores, AsyncExitStack() as stack:
         app = create_app(settings, stores)
         if settings.grpc_port is not None:
-            await stack.enter_async_context(grpc_serving(app.state.gateway, settings.host, settings.grpc_port))
+            serving = grpc_serving(app.state.gateway, settings.host, settings.grpc_port, ring=app.state.ring)
+            await stack.enter_async_context(serving)
         config = uvicorn.Config(
             app,
             host=settings.host,

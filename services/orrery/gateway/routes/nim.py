@@ -16,6 +16,7 @@ from PIL import Image
 
 from orrery.gateway.body import read_json
 from orrery.gateway.context import Context, Gateway
+from orrery.gateway.edge.callers import ADMIN
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.fields import requested_world
 from orrery.gateway.nim.fields import Translated, checked_reference, conditional_frames, in_the_words_of, translate
@@ -126,7 +127,7 @@ async def ready(gateway: Context) -> Response:
     return JSONResponse(described, status_code=answer.status_code)
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[ADMIN])
 async def metrics(gateway: Context) -> Response:
     """As `/metrics`."""
     return await service.metrics(gateway)

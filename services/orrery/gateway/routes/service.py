@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from orrery.gateway.context import Context
+from orrery.gateway.edge.callers import ADMIN
 from orrery.gateway.readiness import unserved
 from orrery.worlds.errors import StoreUnavailable
 
@@ -30,7 +31,7 @@ async def ready(gateway: Context) -> Response:
     return JSONResponse({"status": "not ready" if missing else "ready"} | status, status_code=503 if missing else 200)
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[ADMIN])
 async def metrics(gateway: Context) -> Response:
     """Prometheus' text format; the pools are read for this answer."""
     try:

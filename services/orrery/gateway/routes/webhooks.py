@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from orrery.gateway.context import Context
+from orrery.gateway.edge.callers import ADMIN
 from orrery.gateway.errors import WebhooksNotSetUp
 from orrery.gateway.routes.videos import checked_id
 from orrery.worlds.errors import JobNotFinished
@@ -13,7 +14,7 @@ from orrery.worlds.errors import JobNotFinished
 router = APIRouter(prefix="/v1/videos")
 
 
-@router.post("/{job_id}/webhook:replay", status_code=202)
+@router.post("/{job_id}/webhook:replay", status_code=202, dependencies=[ADMIN])
 async def replay(gateway: Context, job_id: str) -> Response:
     """Has the dispatcher send the message about the job's end again, under the same id."""
     if not gateway.settings.webhooks:

@@ -12,7 +12,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from orrery.gateway.context import Gateway
+from orrery.gateway.edge.keys import KeyRing
 from orrery.gateway.readiness import unserved
+from orrery.gateway.rpc.callers import KnownCallers
 from orrery.gateway.rpc.calls import TypedCalls
 from orrery.gateway.rpc.worlds import Worlds
 from orrery.gateway.waiting import end
@@ -27,13 +29,14 @@ LOOK_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def grpc_serving(gateway: Gateway, host: str, port: int) -> AsyncIterator[int]:
+async def grpc_serving(gateway: Gateway, host: str, port: int, *, ring: KeyRing | None = None) -> AsyncIterator[int]:
     """Serves until the context ends; gives the port, which is a free one if `port` is 0. Raises `RuntimeError` if it is taken.
 
     Calls under way then have the gateway's `shutdown_seconds` to end.
     """
     limits = (("grpc.max_receive_message_length", gateway.settings.max_json_bytes), ("grpc.so_reuseport", 0))
-    server = grpc.aio.server(interceptors=(TypedCalls(gateway.metrics.registry),), options=limits)
+    callers = () if ring is None else (KnownCallers(ring),)
+    server = grpc.aio.server(interceptors=(TypedCalls(gateway.metrics.registry), *callers), options=limits)
     worlds, healths = Worlds(gateway), health.aio.HealthServicer()
     worlds_pb2_grpc.add_WorldsServicer_to_server(worlds, server)
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
