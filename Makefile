@@ -45,8 +45,9 @@ up: models  ## Run everything on this machine until Ctrl-C
 config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 	$(BIN)/python -m orrery.backend.repository model_repository
 
-stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/
+stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's client from its asynchronous one
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
+	$(BIN)/python build/sync_client.py services/orrery/sdk
 
 clean:  ## Remove what the other verbs made
 	rm -rf $(VENV) .orrery demo-output bench-results

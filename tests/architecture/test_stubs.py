@@ -1,4 +1,4 @@
-"""The committed stubs are what the compiler makes of the proto files."""
+"""What is written by a program and committed is what the program writes."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ def test_the_committed_stubs_are_the_generated_ones(tmp_path: Path) -> None:
     made = {path.name: path.read_text() for path in (tmp_path / "orrery" / "v1").iterdir()}
     assert made == {path.name: path.read_text() for path in STUBS.glob("*_pb2*")}
     assert "worlds_pb2_grpc.py" in made
+
+
+def test_the_client_that_waits_is_the_other_one_without_await(tmp_path: Path) -> None:
+    sdk = ROOT / "services" / "orrery" / "sdk"
+    (tmp_path / "aio.py").write_text((sdk / "aio.py").read_text())
+    subprocess.run([sys.executable, ROOT / "build" / "sync_client.py", tmp_path], check=True)
+    assert (tmp_path / "client.py").read_text() == (sdk / "client.py").read_text()

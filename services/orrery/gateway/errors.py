@@ -29,6 +29,14 @@ class UnsupportedContentType(InvalidRequest):
     http_status = 415
 
 
+class RangeNotSatisfiable(OrreryError):
+    """The part of a file that is asked for begins after its end."""
+
+    code = "range_not_satisfiable"
+    http_status = 416
+    grpc_code = "OUT_OF_RANGE"
+
+
 class NoSuchRoute(OrreryError):
     code = "not_found"
     http_status = 404
@@ -39,14 +47,6 @@ class MethodNotAllowed(OrreryError):
     code = "method_not_allowed"
     http_status = 405
     grpc_code = "UNIMPLEMENTED"
-
-
-class JobCancelled(OrreryError):
-    """The job that the request waited for was cancelled by someone else."""
-
-    code = "job_cancelled"
-    http_status = 409
-    grpc_code = "CANCELLED"
 
 
 class GenerationTimeout(OrreryError):

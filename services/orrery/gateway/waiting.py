@@ -9,11 +9,10 @@ from typing import Any
 from anyio import CancelScope
 from fastapi import Request
 
-from orrery.gateway.errors import JobCancelled
 from orrery.jobs import cancelling
 from orrery.jobs.records import Job, JobState
 from orrery.jobs.store import JobStore
-from orrery.worlds.errors import from_dict
+from orrery.worlds.errors import JobCancelled, from_dict
 
 CLIENT_GONE = 499
 

@@ -124,6 +124,14 @@ class JobNotFinished(OrreryError):
     grpc_code = "FAILED_PRECONDITION"
 
 
+class JobCancelled(OrreryError):
+    """The job that was waited for was cancelled by someone else."""
+
+    code = "job_cancelled"
+    http_status = 409
+    grpc_code = "CANCELLED"
+
+
 class ArtifactNotFound(OrreryError):
     code = "artifact_not_found"
     http_status = 404

@@ -1,0 +1,185 @@
+"""Every operation of the HTTP API as data: what is sent, and how the answer is read. Both clients send these."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Literal, TypedDict, TypeVar
+
+import httpx
+
+from orrery.sdk.results import Answer, Batch, Deleted, Estimate, File, Models, Receipt, World, Worlds
+
+T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
+
+Source = Path | bytes
+"""A file, or its bytes."""
+
+KEY = "Idempotency-Key"
+VIDEOS = "/v1/videos"
+FILES = "/v1/files"
+BATCHES = "/v1/batches"
+
+
+class Parameters(TypedDict, total=False):
+    """What may be asked of a world; what is left out is the model's default. Ranges and defaults: `Client.models`."""
+
+    model: str | None
+    negative_prompt: str | None
+    size: str | None
+    resolution: str | None
+    aspect_ratio: str | None
+    num_frames: int | None
+    seconds: int | None
+    fps: int | None
+    num_conditional_frames: int | None
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    seed: int | None
+    sampler: str | None
+    numerics: str | None
+    output_format: str | None
+    priority: Literal["interactive", "standard", "batch"] | None
+    expires_after: int | None
+    webhook_url: str | None
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as a part of a form; opened anew for every time that it is sent."""
+
+    name: str
+    source: Source
+
+    @contextmanager
+    def part(self) -> Iterator[dict[str, tuple[str, BinaryIO | bytes]]]:
+        if isinstance(self.source, bytes):
+            yield {self.name: (self.name, self.source)}
+            return
+        with self.source.open("rb") as file:
+            yield {self.name: (self.source.name, file)}
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """`repeatable`: sending it twice is no more than sending it once."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    body: Any = None
+    form: Mapping[str, str] | None = None
+    upload: Upload | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+
+    @contextmanager
+    def arguments(self) -> Iterator[dict[str, Any]]:
+        """For `httpx.Client.request`; files are open as long as the context."""
+        known = {"method": self.method, "url": self.path, "params": self.params, "headers": self.headers}
+        if self.upload is None:
+            yield known | ({} if self.body is None else {"json": self.body})
+            return
+        with self.upload.part() as files:
+            yield known | {"data": dict(self.form or {}), "files": files}
+
+
+def reads(kind: type[A]) -> Callable[[httpx.Response], A]:
+    return lambda answer: kind.model_validate(answer.json())
+
+
+def create(prompt: str, reference: Source | None, key: str | None, parameters: Parameters) -> Call[World]:
+    """Always under a key, so that it can be sent again without a second job."""
+    headers = {KEY: key or uuid.uuid4().hex}
+    return Call("POST", VIDEOS, reads(World), headers=headers, **_request(prompt, reference, parameters))
+
+
+def estimate(prompt: str, reference: Source | None, parameters: Parameters) -> Call[Estimate]:
+    return Call("POST", f"{VIDEOS}:estimate", reads(Estimate), **_request(prompt, reference, parameters))
+
+
+def _request(prompt: str, reference: Source | None, parameters: Parameters) -> dict[str, Any]:
+    fields = body_of(prompt, parameters)
+    if reference is None:
+        return {"body": fields}
+    return {"form": {name: str(value) for name, value in fields.items()}, "upload": Upload("input_reference", reference)}
+
+
+def body_of(prompt: str, parameters: Parameters) -> dict[str, Any]:
+    """The body of a `POST /v1/videos`."""
+    return {"prompt": prompt} | {name: value for name, value in parameters.items() if value is not None}
+
+
+def get(job_id: str) -> Call[World]:
+    return Call("GET", f"{VIDEOS}/{job_id}", reads(World))
+
+
+def listing(limit: int, after: str | None, order: Literal["asc", "desc"]) -> Call[Worlds]:
+    params: dict[str, str | int] = {"limit": limit, "order": order} | ({"after": after} if after else {})
+    return Call("GET", VIDEOS, reads(Worlds), params=params)
+
+
+def dead(limit: int) -> Call[Worlds]:
+    return Call("GET", "/v1/jobs/dead", reads(Worlds), params={"limit": limit})
+
+
+def cancel(job_id: str) -> Call[World]:
+    return Call("POST", f"{VIDEOS}/{job_id}/cancel", reads(World))
+
+
+def requeue(job_id: str) -> Call[World]:
+    return Call("POST", f"{VIDEOS}/{job_id}/requeue", reads(World))
+
+
+def replay_webhook(job_id: str) -> Call[Receipt]:
+    return Call("POST", f"{VIDEOS}/{job_id}/webhook:replay", reads(Receipt), repeatable=False)
+
+
+def delete(job_id: str) -> Call[Deleted]:
+    return Call("DELETE", f"{VIDEOS}/{job_id}", reads(Deleted), repeatable=False)
+
+
+def models() -> Call[Models]:
+    return Call("GET", "/v1/models", reads(Models))
+
+
+def content(job_id: str, variant: str) -> Call[None]:
+    return Call("GET", f"{VIDEOS}/{job_id}/content", lambda _: None, params={"variant": variant})
+
+
+def upload_requests(lines: bytes) -> Call[File]:
+    upload = Upload("file", lines)
+    return Call("POST", FILES, reads(File), form={"purpose": "batch"}, upload=upload, repeatable=False)
+
+
+def file_content(file_id: str) -> Call[bytes]:
+    return Call("GET", f"{FILES}/{file_id}/content", lambda answer: answer.content)
+
+
+def create_batch(file_id: str) -> Call[Batch]:
+    body = {"input_file_id": file_id, "endpoint": VIDEOS, "completion_window": "24h"}
+    return Call("POST", BATCHES, reads(Batch), body=body, headers={KEY: f"batch-of-{file_id}"})
+
+
+def get_batch(batch_id: str) -> Call[Batch]:
+    return Call("GET", f"{BATCHES}/{batch_id}", reads(Batch))
+
+
+def cancel_batch(batch_id: str) -> Call[Batch]:
+    return Call("POST", f"{BATCHES}/{batch_id}/cancel", reads(Batch))
+
+
+def batch_lines(requests: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes:
+    """OpenAI's JSONL of requests, each with the name that its result will have."""
+    lines = ({"custom_id": name, "method": "POST", "url": VIDEOS, "body": dict(body)} for name, body in requests)
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def parsed_lines(data: bytes) -> tuple[dict[str, Any], ...]:
+    return tuple(json.loads(line) for line in data.splitlines() if line)
