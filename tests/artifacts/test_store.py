@@ -45,6 +45,18 @@ async def test_an_empty_artifact_can_be_read(store: ObjectArtifacts) -> None:
     assert [part async for part in store.stream(ref)] == [b""]
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 9), (0, 10_000_000), (9_999_990, 10_000_000)])
+async def test_a_part_is_read_alone(store: ObjectArtifacts, start: int, stop: int) -> None:
+    data = bytes(range(250)) * 40_000
+    ref = await store.put(data)
+    assert b"".join([chunk async for chunk in store.part(ref, start, stop)]) == data[start:stop]
+
+
+async def test_a_part_of_what_is_missing_is_said_to_be_missing(store: ObjectArtifacts) -> None:
+    with pytest.raises(ArtifactNotFound):
+        await anext(store.part(ArtifactRef(digest="a" * 64, size=5), 0, 1))
+
+
 async def test_a_broken_stream_raises_its_own_error_and_leaves_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path.as_uri())
     with pytest.raises(ValueError, match="cut off"):

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from obstore.store import MemoryStore
 from safetensors.numpy import load
 
-from gateway.samples import png
+from gateway.samples import jpeg, png
 from orrery.artifacts import ObjectArtifacts
 from orrery.gateway.app import create_app
 from orrery.gateway.settings import GatewaySettings
@@ -30,6 +30,7 @@ from orrery.worlds.plan import ArtifactRef
 
 VIDEO = b"\x00\x00\x00\x20ftypisom" + b"v" * 5000
 THUMBNAIL = png(16, 9)
+SPRITESHEET = jpeg(32, 18)
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Worker:
         await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.5))
 
     async def _output(self, name: str) -> ArtifactRef:
-        contents = {"media": VIDEO, "thumbnail": THUMBNAIL}
+        contents = {"media": VIDEO, "thumbnail": THUMBNAIL, "spritesheet": SPRITESHEET}
         return await self.artifacts.put(contents.get(name, b"tensor " + name.encode()))
 
 

@@ -89,6 +89,11 @@ class ObjectArtifacts:
             raise ArtifactCorrupt(f"artifact {ref.digest} does not have its digest any more")
         yield held
 
+    async def part(self, ref: ArtifactRef, start: int, stop: int) -> AsyncIterator[bytes]:
+        found = await self._open(ref, (start, stop))
+        async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+            yield bytes(chunk)
+
     async def recall(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
             with storage_named():
@@ -165,10 +170,10 @@ class ObjectArtifacts:
             return None
         return meta if meta["size"] == ref.size else None
 
-    async def _open(self, ref: ArtifactRef) -> obstore.GetResult:
+    async def _open(self, ref: ArtifactRef, part: tuple[int, int] | None = None) -> obstore.GetResult:
         try:
             with storage_named():
-                return await obstore.get_async(self._store, _path(ref.digest))
+                return await obstore.get_async(self._store, _path(ref.digest), options={"range": part} if part else None)
         except FileNotFoundError:
             raise ArtifactNotFound(f"there is no artifact {ref.digest}") from None
 

@@ -40,6 +40,10 @@ class ArtifactStore(Protocol):
         """The bytes in chunks; raises `ArtifactCorrupt` in place of the last chunk if the digest is not the ref's."""
         ...
 
+    def part(self, ref: ArtifactRef, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `stop`, in chunks. Of a part no digest can be checked. Raises `ArtifactNotFound`."""
+        ...
+
     async def recall(self, key: str) -> dict[str, ArtifactRef] | None:
         """What `remember` was told under `key`, provided every artifact of it is still there."""
         ...

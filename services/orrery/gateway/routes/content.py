@@ -1,4 +1,4 @@
-"""`/v1/videos/{id}/content`: a job's files, streamed."""
+"""`/v1/videos/{id}/content`: a job's files, whole or in parts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from orrery.gateway.context import Context
+from orrery.gateway.context import Context, Gateway
+from orrery.gateway.errors import error_response
+from orrery.gateway.ranges import Part, RangeNotSatisfiable, asked_part, is_known
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.sniffing import HEAD_BYTES, sniff
 from orrery.jobs.records import Job, JobState
 from orrery.worlds.catalog.models import MEDIA_TYPES
-from orrery.worlds.errors import InvalidField, JobNotFinished
+from orrery.worlds.errors import ArtifactNotFound, InvalidField, JobNotFinished
+from orrery.worlds.plan import ArtifactRef
 from orrery.worlds.requests import WorldRequest
 
-router = APIRouter(prefix="/v1/videos")
+router = APIRouter(prefix="/v1")
 
-VARIANTS = {"video": "media", "thumbnail": "thumbnail"}
+VARIANTS = {"video": "media", "thumbnail": "thumbnail", "spritesheet": "spritesheet"}
 """Outputs of a job by OpenAI's names."""
 
 EXTENSIONS = {
@@ -31,26 +34,65 @@ EXTENSIONS = {
 UNKNOWN = "application/octet-stream"
 
 
-@router.get("/{job_id}/content")
+@router.get("/videos/{job_id}/content")
 async def content(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
-    """The file, with its digest as ETag."""
-    if variant not in VARIANTS:
-        raise InvalidField(f"there is no variant {variant!r}", field="variant", allowed=sorted(VARIANTS))
+    """The file or, as `Range` asks, one part of it; its digest is the ETag."""
     job = await gateway.jobs.get(checked_id(job_id))
+    ref = _file_of(job, variant)
+    etag = f'"{ref.digest}"'
+    if is_known(request.headers, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    try:
+        part = asked_part(request.headers, ref.size, etag)
+    except RangeNotSatisfiable as error:
+        return error_response(error, {"Content-Range": f"bytes */{ref.size}", "Accept-Ranges": "bytes"})
+    return await _answer(gateway, job, variant, ref, part)
+
+
+@router.get("/images/{job_id}/content")
+async def image(gateway: Context, request: Request, job_id: str) -> Response:
+    """As of a video: an image is a job too."""
+    return await content(gateway, request, job_id)
+
+
+@router.head("/videos/{job_id}/content")
+async def head(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
+    """What a GET of the whole file would say of it."""
+    job = await gateway.jobs.get(checked_id(job_id))
+    ref = _file_of(job, variant)
+    if is_known(request.headers, f'"{ref.digest}"'):
+        return Response(status_code=304, headers={"ETag": f'"{ref.digest}"'})
+    media_type, headers = await _described(gateway, job, variant, ref)
+    return Response(media_type=media_type, headers=headers | {"Content-Length": str(ref.size)})
+
+
+def _file_of(job: Job, variant: str) -> ArtifactRef:
+    if variant not in VARIANTS:
+        raise InvalidField(f"there is no variant {variant[:80]!r}", field="variant", allowed=sorted(VARIANTS))
     if job.state is not JobState.COMPLETED:
         raise JobNotFinished(f"job {job.id} is {job.state}: only a completed job has content")
-    ref = job.result[VARIANTS[variant]]
-    etag = f'"{ref.digest}"'
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers={"ETag": etag})
-    file = await _open(gateway.artifacts.stream(ref))
-    media_type = media_type_of(job, variant, file.first)
-    headers = {
-        "ETag": etag,
-        "Content-Length": str(ref.size),
-        "Content-Disposition": f'attachment; filename="{_name(job, variant, media_type)}"',
-    }
-    return StreamingResponse(file.chunks(), media_type=media_type, headers=headers)
+    if VARIANTS[variant] not in job.result:  # of a job that was planned by an earlier version
+        raise ArtifactNotFound(f"job {job.id} has no {variant}")
+    return job.result[VARIANTS[variant]]
+
+
+async def _answer(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef, part: Part | None) -> Response:
+    media_type, headers = await _described(gateway, job, variant, ref)
+    if part is None:
+        file = await _open(gateway.artifacts.stream(ref))
+        headers["Content-Length"] = str(ref.size)
+        return StreamingResponse(file.chunks(), media_type=media_type, headers=headers)
+    file = await _open(gateway.artifacts.part(ref, part.start, part.stop))
+    headers |= {"Content-Length": str(len(part)), "Content-Range": part.content_range(ref.size)}
+    return StreamingResponse(file.chunks(), 206, media_type=media_type, headers=headers)
+
+
+async def _described(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef) -> tuple[str, dict[str, str]]:
+    """The media type and the headers that every answer about the file has."""
+    head = b"" if variant == "video" else await anext(gateway.artifacts.part(ref, 0, min(HEAD_BYTES, ref.size)))
+    media_type = media_type_of(job, variant, head)
+    disposition = f'attachment; filename="{_name(job, variant, media_type)}"'
+    return media_type, {"ETag": f'"{ref.digest}"', "Accept-Ranges": "bytes", "Content-Disposition": disposition}
 
 
 @dataclass(frozen=True)
