@@ -240,6 +240,6 @@ async def test_an_upload_waits_only_as_long_as_its_request(rig: Rig, monkeypatch
         opened.append(file)
         raise RuntimeError("stop here")
 
-    monkeypatch.setattr("orrery.gateway.submitting.read_conditioning", spy)
+    monkeypatch.setattr("orrery.gateway.submitting.read_apart", spy)
     await rig.upload(png(8, 8))
     assert opened[0].closed

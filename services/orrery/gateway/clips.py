@@ -1,4 +1,4 @@
-"""The last frames of a clip, in memory that does not grow with it."""
+"""The last frames of a clip, or its first, in memory that does not grow with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import struct
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
 from typing import BinaryIO
 
 import av
@@ -16,43 +17,48 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from orrery.gateway.bounds import MediaBounds
 from orrery.gateway.stills import FIELD, Frames, refuse_too_large
 from orrery.worlds.errors import InvalidMedia
 
 
-@dataclass(frozen=True)
-class ClipLimits:
-    """`max_pixels` of one frame, `max_total_pixels` of all that are decoded."""
+class Keep(StrEnum):
+    """Which frames of a clip are kept."""
 
-    max_pixels: int
-    max_frames: int
-    max_total_pixels: int
+    FIRST = "first"
+    LAST = "last"
 
 
-def read_clip(file: BinaryIO, frames: int, limits: ClipLimits) -> Frames:
-    """uint8 [frames, H, W, RGB]: the last ones of an MP4, upright. Raises `InvalidMedia`."""
-    _refuse_truncated(file)
+def read_clip(file: BinaryIO, frames: int, bounds: MediaBounds, *, keep: Keep = Keep.LAST, container: str = "mp4") -> Frames:
+    """uint8 [frames, H, W, RGB]: the last ones of a clip, or the first, upright. Raises `InvalidMedia`.
+
+    `container` is FFmpeg's name of what the clip is: nothing is guessed.
+    """
+    if container == "mp4":
+        _refuse_truncated(file)
     try:
-        with av.open(file, mode="r", format="mp4") as container:
-            last = deque(_decoded(container, limits), maxlen=frames)
+        with av.open(file, mode="r", format=container) as opened:
+            decoded = _decoded(opened, bounds)
+            kept = deque(islice(decoded, frames) if keep is Keep.FIRST else decoded, maxlen=frames)
     except FFmpegError as error:
         raise _unreadable(str(error)) from error
-    if len(last) < frames:
-        raise InvalidMedia(f"the clip has {len(last)} frames", field=FIELD, allowed=f"a clip of at least {frames} frames")
-    if len({(f.width, f.height) for f in last}) > 1:
+    if len(kept) < frames:
+        raise InvalidMedia(f"the clip has {len(kept)} frames", field=FIELD, allowed=f"a clip of at least {frames} frames")
+    if len({(f.width, f.height) for f in kept}) > 1:
         raise _unreadable("its frames change their size")
-    return np.stack([_upright(frame) for frame in last])
+    return np.stack([_upright(frame) for frame in kept])
 
 
-def _decoded(container: InputContainer, limits: ClipLimits) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, bounds: MediaBounds) -> Iterator[VideoFrame]:
     if not container.streams.video:
         raise _unreadable("it has no video stream")
+    _refuse_too_much(container, bounds)
     stream = container.streams.video[0]
-    _refuse_too_long(stream.frames, stream.width, stream.height, limits)
+    _refuse_too_long(stream.frames, stream.width, stream.height, bounds)
     for count, frame in enumerate(_frames(container, stream), start=1):
         if frame.is_corrupt:
             raise _unreadable("a frame is damaged")
-        _refuse_too_long(count, frame.width, frame.height, limits)
+        _refuse_too_long(count, frame.width, frame.height, bounds)
         yield frame
 
 
@@ -63,10 +69,18 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
         yield from packet.decode()
 
 
-def _refuse_too_long(count: int, width: int, height: int, limits: ClipLimits) -> None:
-    refuse_too_large(width, height, limits.max_pixels)
-    if count > limits.max_frames or count * width * height > limits.max_total_pixels:
-        allowed = f"up to {limits.max_frames} frames and {limits.max_total_pixels} pixels in all"
+def _refuse_too_much(container: InputContainer, bounds: MediaBounds) -> None:
+    seconds = (container.duration or 0) / av.time_base
+    if len(container.streams) > bounds.max_clip_streams or seconds > bounds.max_clip_seconds:
+        allowed = f"up to {bounds.max_clip_streams} streams and {bounds.max_clip_seconds:g} seconds"
+        message = f"the clip has {len(container.streams)} streams and says that it lasts {seconds:g} seconds"
+        raise InvalidMedia(message, field=FIELD, allowed=allowed)
+
+
+def _refuse_too_long(count: int, width: int, height: int, bounds: MediaBounds) -> None:
+    refuse_too_large(width, height, bounds.max_image_pixels)
+    if count > bounds.max_clip_frames or count * width * height > bounds.max_clip_pixels:
+        allowed = f"up to {bounds.max_clip_frames} frames and {bounds.max_clip_pixels} pixels in all"
         raise InvalidMedia(f"the clip is too long at {width}x{height}", field=FIELD, allowed=allowed)
 
 

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 from safetensors.numpy import save
 
-from orrery.gateway.clips import ClipLimits, read_clip
-from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.bounds import MediaBounds
+from orrery.gateway.clips import read_clip
 from orrery.gateway.sniffing import HEAD_BYTES, SIGNATURES, sniff
 from orrery.gateway.stills import FIELD, Frames, read_still
 from orrery.worlds.catalog.models import Size
@@ -44,16 +44,15 @@ class Conditioning:
         }
 
 
-def read_conditioning(file: BinaryIO, frames: int, settings: GatewaySettings) -> Conditioning:
+def read_conditioning(file: BinaryIO, frames: int, bounds: MediaBounds) -> Conditioning:
     """Reads an image or the last `frames` of a clip, told apart by content. Blocks. Raises `InvalidMedia`, `InvalidField`."""
     media_type = _media_type(file)
     if media_type == CLIP:
-        limits = ClipLimits(settings.max_image_pixels, settings.max_clip_frames, settings.max_clip_pixels)
-        return Conditioning("video", read_clip(file, frames, limits))
+        return Conditioning("video", read_clip(file, frames, bounds))
     if frames != 1:
         message = f"an image cannot give {frames} frames"
         raise InvalidField(message, field="num_conditional_frames", allowed="1 for an image; more need a clip")
-    return Conditioning("image", read_still(file, media_type, settings.max_image_pixels))
+    return Conditioning("image", read_still(file, media_type, bounds.max_image_pixels))
 
 
 def _media_type(file: BinaryIO) -> str:

@@ -8,8 +8,9 @@ import uuid
 from typing import Any, BinaryIO
 
 from orrery.gateway.context import Gateway
-from orrery.gateway.media import MEDIA_TYPE, read_conditioning
-from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.decoding.apart import read_apart
+from orrery.gateway.decoding.order import Order
+from orrery.gateway.media import MEDIA_TYPE
 from orrery.gateway.terms import Terms
 from orrery.guardrails.prompts import check_prompts
 from orrery.jobs.deliveries import WEBHOOK_URL
@@ -31,14 +32,9 @@ def guard(request: WorldRequest) -> None:
 async def condition(gateway: Gateway, request: WorldRequest, reference: BinaryIO) -> tuple[WorldRequest, dict[str, Any]]:
     """The request with its frames in the artifact store, and the notes about them."""
     async with gateway.decoding:
-        data, notes = await asyncio.to_thread(_read, request, reference, gateway.settings)
+        data, notes = await asyncio.to_thread(read_apart, reference, Order.of(request, gateway.settings))
         stored = await gateway.artifacts.put(data, media_type=MEDIA_TYPE)
     return request.model_copy(update={"conditioning": stored}), {"input": notes}
-
-
-def _read(request: WorldRequest, reference: BinaryIO, settings: GatewaySettings) -> tuple[bytes, dict[str, Any]]:
-    read = read_conditioning(reference, request.num_conditional_frames, settings)
-    return read.to_bytes(), read.notes(request.size)
 
 
 async def submit(
