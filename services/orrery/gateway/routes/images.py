@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,93 +14,69 @@ from fastapi.responses import JSONResponse
 from orrery.gateway.body import read_json
 from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
-from orrery.gateway.fields import read_value, refuse_unknown, requested_world
-from orrery.gateway.submitting import guard, submit
-from orrery.gateway.terms import read_terms
+from orrery.gateway.imaging import AskedImages, settle_images, take_image
+from orrery.gateway.routes.videos import REPLAYED
+from orrery.gateway.taking import Taken
+from orrery.gateway.terms import Terms, read_terms
 from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job
-from orrery.worlds.catalog.models import ModelSpec, Workflow
-from orrery.worlds.errors import InvalidField
-from orrery.worlds.requests import WorldRequest, settle
 
 router = APIRouter(prefix="/v1/images")
-
-WORLD_FIELDS = (
-    "prompt",
-    "negative_prompt",
-    "size",
-    "resolution",
-    "aspect_ratio",
-    "num_inference_steps",
-    "guidance_scale",
-    "seed",
-    "sampler",
-    "numerics",
-)
-KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format", "priority")
-RESPONSE_FORMATS = ("b64_json",)
 
 
 @router.post("/generations")
 async def generate(request: Request, gateway: Context) -> Response:
-    """`n` images of seeds `seed`, `seed + 1`, ...; a client that leaves cancels them."""
+    """`n` images of seeds `seed`, `seed + 1`, ...
+
+    A client that leaves, or waited too long, cancels them, unless it gave them a key: the key is there to ask again.
+    """
     values = await read_json(request, gateway.settings)
-    refuse_unknown(values, KNOWN_FIELDS)
-    terms = replace(read_terms(request.headers, values, gateway.settings, form=False), key=None)  # it names one job, not n
-    model, worlds = _worlds(gateway, values)
-    guard(worlds[0])
-    jobs: list[Job] = []
+    asked = settle_images(gateway, values)
+    terms = read_terms(request.headers, values, gateway.settings, form=False)
+    taken: list[Taken] = []
     try:
-        for world in worlds:
-            job, _ = await submit(gateway, world, model, terms)
-            jobs.append(job)
-        done = await _wait(gateway, request, jobs)
+        done = await _made(gateway, request, asked, terms, taken)
     except BaseException:
-        await _cancel(gateway, jobs)
+        await _cancel(gateway, taken)
         raise
     if done is None:
-        await _cancel(gateway, jobs)
+        await _cancel(gateway, taken)
         return Response(status_code=CLIENT_GONE)
-    images = [await _image(gateway, job, world.seed) for job, world in zip(done, worlds, strict=True)]
-    return JSONResponse({"created": int(time.time()), "data": images})
+    images = [await _image(gateway, request, asked, index, job) for index, job in enumerate(done)]
+    replayed = {REPLAYED: "true"} if all(one.replayed for one in taken) else {}
+    return JSONResponse({"created": int(time.time()), "data": images}, headers=replayed)
 
 
-def _worlds(gateway: Gateway, values: dict[str, Any]) -> tuple[ModelSpec, list[WorldRequest]]:
-    model = gateway.model(values.pop("model", None))
-    count = _count(values.pop("n", None), model)
-    _check_response_format(values.pop("response_format", None))
-    asked = requested_world(values, model, Workflow.TEXT2IMAGE, form=False)
-    seeds = range(asked.seed, asked.seed + count)
-    return model, [settle(asked.model_copy(update={"seed": seed}), model, Workflow.TEXT2IMAGE) for seed in seeds]
-
-
-def _count(value: Any, model: ModelSpec) -> int:
-    count = 1 if value is None else read_value("n", value, form=False)
-    if type(count) is not int or not 1 <= count <= model.max_outputs:
-        raise InvalidField("n is out of range", field="n", allowed=f"1 to {model.max_outputs}")
-    return count
-
-
-def _check_response_format(value: Any) -> None:
-    if value is not None and value not in RESPONSE_FORMATS:
-        raise InvalidField("response_format is not offered", field="response_format", allowed=list(RESPONSE_FORMATS))
-
-
-async def _wait(gateway: Gateway, request: Request, jobs: Sequence[Job]) -> list[Job] | None:
-    """The completed jobs, or None if the client has gone."""
+async def _made(gateway: Gateway, request: Request, asked: AskedImages, terms: Terms, taken: list[Taken]) -> list[Job] | None:
+    """The completed jobs, or None if the client has gone. What was taken is told in `taken`, however this ends."""
+    for index in range(len(asked.worlds)):
+        taken.append(await take_image(gateway, asked, index, terms))  # noqa: PERF401  those taken must be known at a failure
     limit = gateway.settings.generation_timeout_seconds
-    waiting = asyncio.ensure_future(all_completed(gateway.jobs, jobs))
+    waiting = asyncio.ensure_future(all_completed(gateway.jobs, [one.job for one in taken]))
     done = await first_of(waiting, until_disconnect(request), seconds=limit)
     if done is None:
         raise GenerationTimeout(f"the images were not ready within {limit:g} seconds")
     return waiting.result() if done is waiting else None
 
 
-async def _cancel(gateway: Gateway, jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        await gateway.jobs.cancel(job.id)
+async def _cancel(gateway: Gateway, taken: Sequence[Taken]) -> None:
+    for one in taken:
+        if one.terms.key is None:
+            await gateway.jobs.cancel(one.job.id)
 
 
-async def _image(gateway: Gateway, job: Job, seed: int) -> dict[str, Any]:
-    data = await gateway.artifacts.get(job.result["media"])
-    return {"b64_json": base64.b64encode(data).decode(), "revised_prompt": None, "seed": seed}
+async def _image(gateway: Gateway, request: Request, asked: AskedImages, index: int, job: Job) -> dict[str, Any]:
+    written = await FORMS[asked.response_format](gateway, request, job)
+    return written | {"revised_prompt": None, "seed": asked.worlds[index].seed, "id": job.id}
+
+
+async def _inline(gateway: Gateway, _request: Request, job: Job) -> dict[str, Any]:
+    return {"b64_json": base64.b64encode(await gateway.artifacts.get(job.result["media"])).decode()}
+
+
+async def _by_address(_gateway: Gateway, request: Request, job: Job) -> dict[str, Any]:
+    """Where this gateway serves the file, at the name by which the client called it."""
+    return {"url": f"{request.base_url}v1/images/{job.id}/content"}
+
+
+FORMS: dict[str, Callable[[Gateway, Request, Job], Awaitable[dict[str, Any]]]] = {"b64_json": _inline, "url": _by_address}

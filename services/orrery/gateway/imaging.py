@@ -1,0 +1,86 @@
+"""What a request for images asks for: several worlds of one frame that differ in their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orrery.gateway.context import Gateway
+from orrery.gateway.fields import read_value, requested_world
+from orrery.gateway.submitting import guard, submit
+from orrery.gateway.taking import Taken
+from orrery.gateway.terms import Terms, body_digest
+from orrery.worlds.catalog.models import ModelSpec, Workflow
+from orrery.worlds.errors import InvalidField
+from orrery.worlds.requests import WorldRequest, settle
+from orrery.worlds.synonyms import canonical_fields, known_names, named_as_given, refuse_unknown
+
+WORLD_FIELDS = (
+    "prompt",
+    "negative_prompt",
+    "size",
+    "resolution",
+    "aspect_ratio",
+    "num_inference_steps",
+    "guidance_scale",
+    "seed",
+    "sampler",
+    "numerics",
+    "output_format",
+)
+KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format", "priority", "expires_after")
+KNOWN_NAMES = known_names(KNOWN_FIELDS)
+RESPONSE_FORMATS = ("b64_json", "url")
+
+PART_OF_KEY = "\n"
+"""Between a client's key and the number of an image: no key of a client's contains it."""
+
+
+@dataclass(frozen=True)
+class AskedImages:
+    """`worlds` have the seeds `seed`, `seed + 1`, ...; `fields` is the body under Orrery's names."""
+
+    model: ModelSpec
+    worlds: tuple[WorldRequest, ...]
+    response_format: str
+    fields: dict[str, Any]
+
+
+def settle_images(gateway: Gateway, values: Mapping[str, Any]) -> AskedImages:
+    """Every check of a body. Raises `UnknownField`, `InvalidField`, `UnknownModel`, `PromptBlocked`."""
+    refuse_unknown(values, KNOWN_NAMES)
+    with named_as_given(values):
+        fields = canonical_fields(values)
+        model = gateway.model(fields.get("model"))
+        count, response_format = _count(fields.get("n"), model), _response_format(fields.get("response_format"))
+        asked = requested_world(
+            {name: value for name, value in fields.items() if name in WORLD_FIELDS}, model, Workflow.TEXT2IMAGE, form=False
+        )
+        seeds = range(asked.seed, asked.seed + count)
+        worlds = tuple(settle(asked.model_copy(update={"seed": seed}), model, Workflow.TEXT2IMAGE) for seed in seeds)
+        guard(worlds[0])
+    return AskedImages(model, worlds, response_format, fields)
+
+
+async def take_image(gateway: Gateway, asked: AskedImages, index: int, terms: Terms) -> Taken:
+    """The job of one of the images. A key stands for all of them: each has its own part of it."""
+    key = None if terms.key is None else f"{terms.key}{PART_OF_KEY}{index}"
+    body = {name: value for name, value in asked.fields.items() if name != "response_format"}
+    digest = "" if key is None else body_digest(body, None)
+    own = replace(terms, key=key)
+    job, replayed = await submit(gateway, asked.worlds[index], asked.model, own, body=digest)
+    return Taken(job, replayed, own)
+
+
+def _count(value: Any, model: ModelSpec) -> int:
+    count = 1 if value is None else read_value("n", value, form=False)
+    if type(count) is not int or not 1 <= count <= model.max_outputs:
+        raise InvalidField("n is out of range", field="n", allowed=f"1 to {model.max_outputs}")
+    return count
+
+
+def _response_format(value: Any) -> str:
+    if value is not None and value not in RESPONSE_FORMATS:
+        raise InvalidField("response_format is not offered", field="response_format", allowed=list(RESPONSE_FORMATS))
+    return value or RESPONSE_FORMATS[0]
