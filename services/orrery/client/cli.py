@@ -12,13 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from orrery.client import jobs
+from orrery.client import evaluation, jobs
 from orrery.client.options import DEFAULT_URL, Url
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(evaluation.app, name="eval")
 
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
 Models = Annotated[Path, typer.Option(help="The folder of components.")]

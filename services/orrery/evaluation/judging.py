@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.evaluation.motions import motion_of
-from orrery.evaluation.quality import flicker, jitter, psnr
+from orrery.evaluation.quality import flicker, jitter
+from orrery.evaluation.quality import psnr as psnr_of
 from orrery.evaluation.regions import Floats, Frames
 from orrery.evaluation.shapes import shape_of
 from orrery.evaluation.sight import PRESENT, Seen, look
@@ -96,7 +97,11 @@ def judge(frames: Frames, asked: Asked, given: Frames | None = None) -> Verdict:
 
     Raises ValueError for frames of another form.
     """
-    seen = seen_in(frames)
+    return compared(seen_in(frames), asked, None if given is None else psnr_of(frames, given))
+
+
+def compared(seen: SeenClip, asked: Asked, psnr: float | None = None) -> Verdict:
+    """The verdict on what has been seen."""
     things = tuple(_verdict(thing, seen) for thing in asked.things)
     matched = [thing.seen for thing in things]
     return Verdict(
@@ -104,7 +109,7 @@ def judge(frames: Frames, asked: Asked, given: Frames | None = None) -> Verdict:
         things=things,
         extra=tuple(thing for thing in seen.things if not any(thing is one for one in matched)),
         seen=seen,
-        psnr=None if given is None else psnr(frames, given),
+        psnr=psnr,
     )
 
 

@@ -1,4 +1,4 @@
-"""Captions: a scene in words, in several phrasings, and the words' meaning back again."""
+"""Captions: a scene in words, in several phrasings. `meaning` reads them."""
 
 from __future__ import annotations
 
