@@ -29,14 +29,6 @@ class UnsupportedContentType(InvalidRequest):
     http_status = 415
 
 
-class RangeNotSatisfiable(OrreryError):
-    """The part of a file that is asked for begins after its end."""
-
-    code = "range_not_satisfiable"
-    http_status = 416
-    grpc_code = "OUT_OF_RANGE"
-
-
 class NoSuchRoute(OrreryError):
     code = "not_found"
     http_status = 404
