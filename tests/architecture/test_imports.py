@@ -28,9 +28,10 @@ ALLOWED = {
     "backend": {"worlds", "stages"},
     "v1": set(),
     "sdk": {"worlds"},
-    "gateway": {"worlds", "jobs", "artifacts", "guardrails", "v1"},
+    "outbound": set(),
+    "gateway": {"worlds", "jobs", "artifacts", "guardrails", "outbound", "v1"},
     "worker": {"worlds", "jobs", "artifacts"},
-    "dispatcher": {"worlds", "jobs", "artifacts"},
+    "dispatcher": {"worlds", "jobs", "artifacts", "outbound"},
     "embedded": {"worlds", "worker"},
     # The command line puts every process together.
     "client": {"worlds", "sdk", "miniature", "evaluation", "backend", "stages", "worker", "gateway", "dispatcher", "embedded"},

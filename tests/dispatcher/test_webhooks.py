@@ -19,7 +19,7 @@ from dispatcher.receiver import Receiver, receiving
 from dispatcher.work import Jobs, claim, submission
 from gateway.rig import eventually
 from orrery.dispatcher import webhooks as module
-from orrery.dispatcher.addresses import AddressRefused, AddressUnknown, address_of, is_public
+from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of, is_public
 from orrery.dispatcher.messages import messages
 from orrery.dispatcher.webhooks import Receivers, Webhooks, pause_after
 from orrery.jobs.cancelling import end
@@ -321,6 +321,10 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
     "64:ff9b::a00:1",
+    "64:ff9b:1::1",
+    "::127.0.0.1",
+    "168.63.129.16",
+    "::ffff:169.254.169.254",
     "2002:7f00:1::",
     "2001:0:7f00:1::",
 ]

@@ -18,7 +18,7 @@ from typing import cast
 import httpx
 from prometheus_client import Counter
 
-from orrery.dispatcher.addresses import AddressRefused, AddressUnknown, address_of
+from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of
 from orrery.dispatcher.messages import messages, of_event, signed_headers, wanted
 from orrery.jobs.cancelling import end
 from orrery.jobs.deliveries import Cursor, Deliveries, Delivery

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from orrery.gateway.edge.errors import Unauthenticated
+from orrery.gateway.edge.errors import Forbidden, Unauthenticated
 from orrery.gateway.terms import TENANT_NAME
 from orrery.worlds.plan import Frozen
 
@@ -110,6 +110,13 @@ class KeyRing:
         if known is None or not fits:
             raise Unauthenticated("a valid API key is needed", allowed="Authorization: Bearer <key>, or x-api-key: <key>")
         return known
+
+    def of_id(self, key_id: str) -> Key:
+        """The key that something was begun under. Raises `Forbidden` if it was taken out of the file since."""
+        self._look()
+        if key_id not in self._loaded.keys:
+            raise Forbidden("the key that this was begun under is no longer there")
+        return self._loaded.keys[key_id]
 
     def _look(self) -> None:
         now = self._clock()

@@ -20,10 +20,9 @@ from orrery.gateway.edge.callers import ADMIN
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.fields import requested_world
 from orrery.gateway.nim.fields import Translated, checked_reference, conditional_frames, in_the_words_of, translate
-from orrery.gateway.references import read_reference
 from orrery.gateway.routes import service
 from orrery.gateway.submitting import guard, submit
-from orrery.gateway.taking import take_world
+from orrery.gateway.taking import settle_body, take_world
 from orrery.gateway.terms import Terms, read_terms
 from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job
@@ -62,11 +61,12 @@ async def _take(gateway: Gateway, asked: Translated, terms: Terms) -> Job:
     if asked.workflow is Workflow.TEXT2IMAGE:
         return await _take_image(gateway, dict(asked.values), terms)
     values = dict(asked.values)
-    file = read_reference(asked.reference)
-    if file is not None:
-        clip = checked_reference(asked.origin["input_reference"], file)
-        values["num_conditional_frames"] = conditional_frames(gateway.model(values.get("model")), clip=clip)
-    return (await take_world(gateway, values, file, terms, form=False)).job
+    settle_body(gateway, values, referenced=asked.reference is not None, form=False)  # before anything is fetched
+    async with gateway.references.opened(asked.reference, terms.tenant) as file:
+        if file is not None:
+            clip = checked_reference(asked.origin["input_reference"], file)
+            values["num_conditional_frames"] = conditional_frames(gateway.model(values.get("model")), clip=clip)
+        return (await take_world(gateway, values, file, terms, form=False)).job
 
 
 async def _take_image(gateway: Gateway, values: dict[str, Any], terms: Terms) -> Job:

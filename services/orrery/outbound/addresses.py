@@ -1,4 +1,4 @@
-"""Where a webhook may go: looked up once, every address checked, and that very address called."""
+"""Where a call may go: looked up once, every address checked, and that very address called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 Address = IPv4Address | IPv6Address
 
 NAT64 = IPv6Network("64:ff9b::/96")
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is handed out. Python takes more for global, such as `::127.0.0.1` and a network's own NAT64."""
+
+METADATA = frozenset({IPv4Address("168.63.129.16")})
+"""Public addresses that a cloud's machines reach their own host under."""
 
 
 class AddressRefused(Exception):
@@ -37,7 +42,14 @@ async def address_of(host: str, port: int, *, allow_private: bool) -> str:
 def is_public(text: str) -> bool:
     """Whether the address, and every other one inside of it, is one of the open internet."""
     address = ip_address(text.partition("%")[0])
-    return "%" not in text and all(one.is_global and not one.is_multicast for one in _readings(address))
+    return "%" not in text and all(map(_is_open, _readings(address)))
+
+
+def _is_open(address: Address) -> bool:
+    if isinstance(address, IPv6Address):
+        carried = bool(address.ipv4_mapped) or address in NAT64  # what is carried is looked at beside it
+        return (address in GLOBAL_UNICAST or carried) and (address.is_global or carried)
+    return address.is_global and not address.is_multicast and address not in METADATA
 
 
 def _readings(address: Address) -> Iterator[Address]:

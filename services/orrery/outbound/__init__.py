@@ -1,0 +1,1 @@
+"""Where a call from inside may go that somebody outside asked for."""
