@@ -30,7 +30,10 @@ _NUMBER = re.compile(
 
 
 def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workflow, *, form: bool) -> RequestedWorld:
-    """Raises `InvalidField` naming the field and what is allowed. The values of a form are strings and are read as numbers."""
+    """Raises `InvalidField` naming the field and what is allowed. The values of a form are strings and are read as numbers.
+
+    What is not given or null is not among the fields that are set.
+    """
     parameters = request_parameters(model, workflow)
     try:
         typed = {name: read_value(name, value, form=form) for name, value in values.items() if value is not None}

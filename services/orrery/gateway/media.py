@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from safetensors.numpy import save
 
 from orrery.gateway.bounds import MediaBounds
-from orrery.gateway.clips import read_clip
+from orrery.gateway.clips import Keep, read_clip
 from orrery.gateway.sniffing import HEAD_BYTES, SIGNATURES, sniff
 from orrery.gateway.stills import FIELD, Frames, read_still
 from orrery.worlds.catalog.models import Size
@@ -17,7 +17,8 @@ from orrery.worlds.errors import InvalidField, InvalidMedia
 
 MEDIA_TYPE = "application/x-safetensors"
 TENSOR = "frames"
-CLIP = "video/mp4"
+CLIPS = {"video/mp4": "mp4", "video/x-matroska": "matroska"}
+"""FFmpeg's names of the containers. Of uploads only the first is sniffed; the second is made here."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,16 @@ class Conditioning:
         }
 
 
-def read_conditioning(file: BinaryIO, frames: int, bounds: MediaBounds) -> Conditioning:
-    """Reads an image or the last `frames` of a clip, told apart by content. Blocks. Raises `InvalidMedia`, `InvalidField`."""
-    media_type = _media_type(file)
-    if media_type == CLIP:
-        return Conditioning("video", read_clip(file, frames, bounds))
+def read_conditioning(
+    file: BinaryIO, frames: int, bounds: MediaBounds, keep: Keep = Keep.LAST, media_type: str | None = None
+) -> Conditioning:
+    """Reads an image or the last `frames` of a clip, or its first. What it is, if not given, is told by its content. Blocks.
+
+    Raises `InvalidMedia`, `InvalidField`.
+    """
+    media_type = media_type or _media_type(file)
+    if media_type in CLIPS:
+        return Conditioning("video", read_clip(file, frames, bounds, keep=keep, container=CLIPS[media_type]))
     if frames != 1:
         message = f"an image cannot give {frames} frames"
         raise InvalidField(message, field="num_conditional_frames", allowed="1 for an image; more need a clip")

@@ -7,6 +7,7 @@ import logging
 import uuid
 from typing import Any, BinaryIO
 
+from orrery.gateway.clips import Keep
 from orrery.gateway.context import Gateway
 from orrery.gateway.decoding.apart import read_apart
 from orrery.gateway.decoding.order import Order
@@ -16,6 +17,7 @@ from orrery.guardrails.prompts import check_prompts
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
+from orrery.worlds.plan import ArtifactRef
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import WorldRequest
 
@@ -23,18 +25,33 @@ log = logging.getLogger(__name__)
 
 JOB_ID_PREFIX = "video_"
 
+UNSTORED = ArtifactRef(digest="0" * 64, size=0, media_type=MEDIA_TYPE)
+"""Stands for frames that were checked for a plan that nobody will carry out."""
+
 
 def guard(request: WorldRequest) -> None:
     """The guardrail of the plan, before anything is stored. Raises `PromptBlocked`."""
     check_prompts({"prompt": request.prompt, "negative_prompt": request.negative_prompt})
 
 
-async def condition(gateway: Gateway, request: WorldRequest, reference: BinaryIO) -> tuple[WorldRequest, dict[str, Any]]:
-    """The request with its frames in the artifact store, and the notes about them."""
+async def condition(
+    gateway: Gateway,
+    request: WorldRequest,
+    reference: BinaryIO,
+    keep: Keep = Keep.LAST,
+    *,
+    media_type: str | None = None,
+    store: bool = True,
+) -> tuple[WorldRequest, dict[str, Any]]:
+    """The request with its frames in the artifact store, or only named if not `store`, and the notes about them.
+
+    `keep` says which frames of a clip they are, `media_type` what it is if that is known.
+    """
+    order = Order.of(request, gateway.settings, keep, media_type)
     async with gateway.decoding:
-        data, notes = await asyncio.to_thread(read_apart, reference, Order.of(request, gateway.settings))
-        stored = await gateway.artifacts.put(data, media_type=MEDIA_TYPE)
-    return request.model_copy(update={"conditioning": stored}), {"input": notes}
+        data, notes = await asyncio.to_thread(read_apart, reference, order)
+        frames = await gateway.artifacts.put(data, media_type=MEDIA_TYPE) if store else UNSTORED
+    return request.model_copy(update={"conditioning": frames}), {"input": notes}
 
 
 async def submit(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from orrery.gateway.clips import Keep
 from orrery.gateway.context import Gateway
 from orrery.gateway.fields import requested_world
 from orrery.gateway.references import REFERENCE
@@ -38,27 +39,33 @@ class SettledBody:
 
 
 async def take_world(
-    gateway: Gateway, values: dict[str, Any], reference: BinaryIO | None, terms: Terms, *, form: bool
+    gateway: Gateway,
+    values: dict[str, Any],
+    reference: BinaryIO | None,
+    terms: Terms,
+    *,
+    form: bool,
+    keep: Keep = Keep.LAST,
 ) -> Taken:
     """The job that a body asks for: a new one, or the one that the terms' key stands for.
 
     `values` is the whole body but the reference. The fields that `terms` were read from may still be among them: they are
-    passed over, but are part of what the key stands for. The values of a form are strings. Every check comes before anything
-    is stored. Raises `UnknownField`, `InvalidField`, `InvalidMedia`, `UnknownModel`, `PromptBlocked`, `QueueFull`,
-    `IdempotencyConflict`, `StoreUnavailable`.
+    passed over, but are part of what the key stands for. The values of a form are strings. `keep` says which frames of a clip
+    condition the world. Every check comes before anything is stored. Raises `UnknownField`, `InvalidField`, `InvalidMedia`,
+    `UnknownModel`, `PromptBlocked`, `QueueFull`, `IdempotencyConflict`, `StoreUnavailable`.
     """
     with named_as_given(values):
         settled = settle_body(gateway, values, referenced=reference is not None, form=form)
-        return await _take(gateway, settled, reference, terms)
+        return await _take(gateway, settled, reference, terms, keep)
 
 
-async def take_body(gateway: Gateway, values: Mapping[str, Any], terms: Terms, *, form: bool) -> Taken:
+async def take_body(gateway: Gateway, values: Mapping[str, Any], terms: Terms, *, form: bool, keep: Keep = Keep.LAST) -> Taken:
     """As `take_world`, of a body in which the reference is still as it was written: an `UploadFile`, a string or an object."""
     rest, written = without_reference(values)
     with named_as_given(values):
         settled = settle_body(gateway, rest, referenced=written is not None, form=form)
         async with gateway.references.opened(written, terms.tenant) as reference:
-            return await _take(gateway, settled, reference, terms)
+            return await _take(gateway, settled, reference, terms, keep)
 
 
 def without_reference(values: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -81,11 +88,11 @@ def settle_body(gateway: Gateway, values: Mapping[str, Any], *, referenced: bool
     return SettledBody(world, model, fields)
 
 
-async def _take(gateway: Gateway, settled: SettledBody, reference: BinaryIO | None, terms: Terms) -> Taken:
+async def _take(gateway: Gateway, settled: SettledBody, reference: BinaryIO | None, terms: Terms, keep: Keep) -> Taken:
     digest = "" if terms.key is None else await asyncio.to_thread(body_digest, settled.fields, reference)
     world = settled.world
     notes: dict[str, Any] = {}
     if reference is not None:
-        world, notes = await condition(gateway, world, reference)
+        world, notes = await condition(gateway, world, reference, keep)
     job, replayed = await submit(gateway, world, settled.model, terms, body=digest, notes=notes)
     return Taken(job, replayed, terms)

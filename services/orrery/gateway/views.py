@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from orrery.gateway.deriving import remixed_from, shown_frames
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters
 from orrery.gateway.settings import GatewaySettings
@@ -33,15 +34,17 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
         "completed_at": None if completed is None else int(completed),
         "expires_at": None if job.expires_at is None else int(job.expires_at),
         "size": str(request.size),
-        "seconds": f"{request.num_frames / request.fps:g}",
+        "seconds": f"{shown_frames(job, request) / request.fps:g}",
         "prompt": request.prompt,
-        "remixed_from_video_id": None,
+        "remixed_from_video_id": remixed_from(job),
         "error": job.error,
     }
 
 
 def _world(job: Job, request: WorldRequest) -> dict[str, Any]:
-    settled = request.model_dump(mode="json", exclude={"conditioning", "prelude", "workflow", "prompt"}) | {"size": str(request.size)}
+    settled = request.model_dump(mode="json", exclude={"conditioning", "prelude", "workflow", "prompt"}) | {
+        "size": str(request.size)
+    }
     shown = ("seed", "num_frames", "fps", "num_inference_steps", "guidance_scale", "sampler")
     notes = {name: note for name, note in job.notes.items() if name != WEBHOOK_URL}
     return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": notes, "parameters": settled}

@@ -69,6 +69,12 @@ class WorldRequest(Frozen):
     """The film that the world goes on from: it ends in the conditioning frames, and is published before the new ones."""
 
 
+def asked_again(request: WorldRequest) -> RequestedWorld:
+    """What would be settled to the same request."""
+    values = request.model_dump(mode="json", exclude={"workflow", "size", "conditioning", "prelude"})
+    return RequestedWorld.model_validate(values | {"size": str(request.size)})
+
+
 def settle(
     asked: RequestedWorld, model: ModelSpec, workflow: Workflow, *, conditioning: ArtifactRef | None = None
 ) -> WorldRequest:

@@ -46,7 +46,7 @@ def _work(order: Order, source: int, result: int, answer: int) -> None:
 def _read(order: Order, source: int, result: int) -> dict[str, Any]:
     try:
         with open(source, "rb") as upload, open(result, "wb") as frames:
-            read = read_conditioning(upload, order.frames, order.bounds)
+            read = read_conditioning(upload, order.frames, order.bounds, order.keep, order.media_type)
             frames.write(read.to_bytes())
         return {"notes": read.notes(order.size)}
     except MemoryError:

@@ -28,7 +28,11 @@ _JOB_ID = re.compile(JOB_ID_PREFIX + "[0-9a-f]{32}")
 @router.post("", status_code=202)
 async def create(request: Request, gateway: Context) -> Response:
     """Takes a job. Every check comes before anything is stored."""
-    taken = await take(request, gateway)
+    return await accepted(gateway, await take(request, gateway))
+
+
+async def accepted(gateway: Gateway, taken: Taken) -> Response:
+    """The answer to every request that makes a job."""
     forecast = await gateway.forecaster.forecast(taken.job)
     if not taken.replayed:
         gateway.forecaster.promise(taken.job, forecast)
