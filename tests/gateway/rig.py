@@ -59,8 +59,8 @@ class Rig:
         ref = ArtifactRef.model_validate(request["conditioning"])
         return load(bytes(await self.artifacts.get(ref)))["frames"]
 
-    async def work(self, job_id: str, *, failing: dict[str, dict[str, Any]] | None = None) -> None:
-        await Worker(self.jobs, self.artifacts, failing or {}).finish(job_id)
+    async def work(self, job_id: str, *, failing: dict[str, dict[str, Any]] | None = None, media: bytes = VIDEO) -> None:
+        await Worker(self.jobs, self.artifacts, failing or {}, media).finish(job_id)
 
 
 @asynccontextmanager
@@ -76,11 +76,12 @@ async def rig_of(jobs: MemoryJobs | None = None, **settings: Any) -> AsyncIterat
 
 @dataclass
 class Worker:
-    """Does every task of a job, whatever its stage. `failing` gives errors by stage."""
+    """Does every task of a job, whatever its stage. `failing` gives errors by stage, `media` is what every job makes."""
 
     jobs: MemoryJobs
     artifacts: ObjectArtifacts
     failing: dict[str, dict[str, Any]] = field(default_factory=dict)
+    media: bytes = VIDEO
 
     async def finish(self, job_id: str) -> None:
         while not (job := await self.jobs.get(job_id)).state.ended:
@@ -98,7 +99,7 @@ class Worker:
         await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.5))
 
     async def _output(self, name: str) -> ArtifactRef:
-        contents = {"media": VIDEO, "thumbnail": THUMBNAIL, "spritesheet": SPRITESHEET}
+        contents = {"media": self.media, "thumbnail": THUMBNAIL, "spritesheet": SPRITESHEET}
         return await self.artifacts.put(contents.get(name, b"tensor " + name.encode()))
 
 

@@ -17,7 +17,7 @@ from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
 from orrery.gateway.references import DataUrls, References
-from orrery.gateway.routes import content, dead, events, files, images, models, nim, service, sync, videos, webhooks
+from orrery.gateway.routes import content, dead, derived, events, files, images, models, nim, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
@@ -28,6 +28,7 @@ from orrery.worlds.errors import JobNotFound
 ROUTERS = (
     videos.router,
     sync.router,
+    derived.router,
     content.router,
     events.router,
     webhooks.router,
