@@ -124,7 +124,7 @@ async def test_a_batch_is_lent_to_one_at_a_time_and_comes_back_from_the_dead(bat
     taken = [await batches.take(10) for _ in range(3)]
     assert [batch and batch.id for batch in taken] == ["a", "b", None]
     clock.now += 9
-    await batches.put_off("b", 5)
+    await batches.put_off(await batches.get("b", "ann"), 5)
     assert await batches.take(10) is None
     clock.now += 1
     back = await batches.take(10)
@@ -135,10 +135,11 @@ async def test_a_batch_is_lent_to_one_at_a_time_and_comes_back_from_the_dead(bat
 async def test_a_batch_that_moves_is_due_at_once_until_it_ends(batches: Batches) -> None:
     await batches.create(order())
     for state, due in ((BatchState.CANCELLING, True), (BatchState.CANCELLED, False)):
-        await batches.take(10)
+        before = await batches.take(10) or await batches.get("b", "ann")
         await batches.move("b", state)
+        await batches.put_off(before, 5)
         assert (await batches.take(10) is not None) == due
-    await batches.put_off("b", -5)
+    await batches.put_off(await batches.get("b", "ann"), -5)
     assert await batches.take(10) is None
 
 

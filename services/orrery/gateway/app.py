@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from orrery.gateway.batching.feeder import Feeder
 from orrery.gateway.context import Gateway
+from orrery.gateway.edge.fetching import url_kinds
 from orrery.gateway.edge.identity import NamedRequests
 from orrery.gateway.edge.installing import install_edge
 from orrery.gateway.edge.owned import OwnedJobs
@@ -17,7 +19,7 @@ from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
 from orrery.gateway.references import DataUrls, References
-from orrery.gateway.routes import content, dead, derived, events, files, images, models, nim, service, sync, videos, webhooks
+from orrery.gateway.routes import batches, content, dead, derived, events, files, images, models, nim, service, sync, videos, webhooks
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
@@ -34,6 +36,7 @@ ROUTERS = (
     webhooks.router,
     images.router,
     files.router,
+    batches.router,
     nim.router,
     dead.router,
     models.router,
@@ -46,6 +49,7 @@ def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
     app = FastAPI(title="Orrery", lifespan=_lifespan, redirect_slashes=False)
     app.state.gateway = _gateway(settings, stores)
     app.state.ring = install_edge(app, settings)
+    app.state.feeder = Feeder(app.state.gateway, app.state.ring)
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
     app.add_middleware(NamedRequests)
     install_handlers(app)
@@ -72,7 +76,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
         deliveries=stores.deliveries,
         files=stores.files,
         batches=stores.batches,
-        references=References((DataUrls(), FileIds(stores.files, stores.artifacts))),
+        references=References((DataUrls(), FileIds(stores.files, stores.artifacts), *url_kinds(settings))),
     )
 
 
@@ -89,8 +93,9 @@ async def _learn(forecaster: Forecaster, jobs: GatewayJobs, metrics: Metrics, ev
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    following = asyncio.create_task(app.state.gateway.following.run())
+    chores = app.state.gateway.following.run(), app.state.feeder.run()
+    running = [asyncio.create_task(chore) for chore in chores]
     try:
         yield
     finally:
-        await end(following)
+        await end(*running)

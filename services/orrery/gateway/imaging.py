@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from orrery.gateway.fields import read_value, requested_world
 from orrery.gateway.submitting import guard, submit
 from orrery.gateway.taking import Taken
 from orrery.gateway.terms import Terms, body_digest
+from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.errors import InvalidField
 from orrery.worlds.requests import WorldRequest, settle
@@ -31,7 +33,6 @@ WORLD_FIELDS = (
 )
 KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format", "priority", "expires_after")
 KNOWN_NAMES = known_names(KNOWN_FIELDS)
-RESPONSE_FORMATS = ("b64_json", "url")
 
 PART_OF_KEY = "\n"
 """Between a client's key and the number of an image: no key of a client's contains it."""
@@ -71,6 +72,24 @@ async def take_image(gateway: Gateway, asked: AskedImages, index: int, terms: Te
     own = replace(terms, key=key)
     job, replayed = await submit(gateway, asked.worlds[index], asked.model, own, body=digest)
     return Taken(job, replayed, own)
+
+
+async def image_view(gateway: Gateway, job: Job, response_format: str, base_url: str) -> dict[str, Any]:
+    """One of OpenAI's images. `base_url` is where the client finds this gateway, with a slash at its end."""
+    written = await _FORMS[response_format](gateway, job, base_url)
+    return written | {"revised_prompt": None, "seed": job.request["seed"], "id": job.id}
+
+
+async def _inline(gateway: Gateway, job: Job, _base_url: str) -> dict[str, Any]:
+    return {"b64_json": base64.b64encode(await gateway.artifacts.get(job.result["media"])).decode()}
+
+
+async def _by_address(_gateway: Gateway, job: Job, base_url: str) -> dict[str, Any]:
+    return {"url": f"{base_url}v1/images/{job.id}/content"}
+
+
+_FORMS: dict[str, Callable[[Gateway, Job, str], Awaitable[dict[str, Any]]]] = {"b64_json": _inline, "url": _by_address}
+RESPONSE_FORMATS = tuple(_FORMS)
 
 
 def _count(value: Any, model: ModelSpec) -> int:

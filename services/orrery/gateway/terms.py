@@ -59,13 +59,21 @@ def read_terms(headers: Headers, values: dict[str, Any], settings: GatewaySettin
         priority=_priority(given["priority"]),
         retention=_retention(given["expires_after"], settings),
         webhook_url=_webhook_url(given["webhook_url"], settings),
-        key=_key(headers.get(KEY)),
+        key=key_of(headers),
     )
 
 
 def tenant_of(headers: Headers) -> str:
     """For whom a request is. Raises `InvalidField`."""
     return _tenant(headers.get(TENANT, "default"))
+
+
+def key_of(headers: Headers) -> str | None:
+    """The client's own name for a request. Raises `InvalidField`."""
+    value = headers.get(KEY)
+    if value is not None and not _KEY.fullmatch(value):
+        raise InvalidField(f"{KEY} is no key", field=KEY, allowed="1 to 255 printable ASCII characters")
+    return value
 
 
 def batch_terms(values: Mapping[str, Any], settings: GatewaySettings, *, tenant: str, job_id: str, at_least: float) -> Terms:
@@ -103,12 +111,6 @@ def _tenant(value: str) -> str:
     if not _TENANT.fullmatch(value):
         allowed = "1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit"
         raise InvalidField(f"{TENANT} is no tenant's name", field=TENANT, allowed=allowed)
-    return value
-
-
-def _key(value: str | None) -> str | None:
-    if value is not None and not _KEY.fullmatch(value):
-        raise InvalidField(f"{KEY} is no key", field=KEY, allowed="1 to 255 printable ASCII characters")
     return value
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,7 +12,7 @@ from fastapi.responses import JSONResponse
 from orrery.gateway.body import read_json
 from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
-from orrery.gateway.imaging import AskedImages, settle_images, take_image
+from orrery.gateway.imaging import AskedImages, image_view, settle_images, take_image
 from orrery.gateway.routes.videos import REPLAYED
 from orrery.gateway.taking import Taken
 from orrery.gateway.terms import Terms, read_terms
@@ -42,7 +40,7 @@ async def generate(request: Request, gateway: Context) -> Response:
     if done is None:
         await _cancel(gateway, taken)
         return Response(status_code=CLIENT_GONE)
-    images = [await _image(gateway, request, asked, index, job) for index, job in enumerate(done)]
+    images = [await image_view(gateway, job, asked.response_format, str(request.base_url)) for job in done]
     replayed = {REPLAYED: "true"} if all(one.replayed for one in taken) else {}
     return JSONResponse({"created": int(time.time()), "data": images}, headers=replayed)
 
@@ -63,20 +61,3 @@ async def _cancel(gateway: Gateway, taken: Sequence[Taken]) -> None:
     for one in taken:
         if one.terms.key is None:
             await gateway.jobs.cancel(one.job.id)
-
-
-async def _image(gateway: Gateway, request: Request, asked: AskedImages, index: int, job: Job) -> dict[str, Any]:
-    written = await FORMS[asked.response_format](gateway, request, job)
-    return written | {"revised_prompt": None, "seed": asked.worlds[index].seed, "id": job.id}
-
-
-async def _inline(gateway: Gateway, _request: Request, job: Job) -> dict[str, Any]:
-    return {"b64_json": base64.b64encode(await gateway.artifacts.get(job.result["media"])).decode()}
-
-
-async def _by_address(_gateway: Gateway, request: Request, job: Job) -> dict[str, Any]:
-    """Where this gateway serves the file, at the name by which the client called it."""
-    return {"url": f"{request.base_url}v1/images/{job.id}/content"}
-
-
-FORMS: dict[str, Callable[[Gateway, Request, Job], Awaitable[dict[str, Any]]]] = {"b64_json": _inline, "url": _by_address}

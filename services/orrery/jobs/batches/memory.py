@@ -74,9 +74,9 @@ class MemoryBatches:
         self._due[batch_id] = now + seconds
         return self._rows[batch_id].batch
 
-    async def put_off(self, batch_id: str, seconds: float) -> None:
-        if batch_id in self._due:
-            self._due[batch_id] = self._clock() + seconds
+    async def put_off(self, batch: Batch, seconds: float) -> None:
+        if batch.id in self._due and self._rows[batch.id].batch.state is batch.state:
+            self._due[batch.id] = self._clock() + seconds
 
     async def keep(self, batch_id: str, page: Page, refused: Sequence[Outcome]) -> bool:
         row = self._rows[batch_id]

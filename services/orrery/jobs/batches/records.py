@@ -47,7 +47,10 @@ class Problem(Frozen):
 
 
 class Order(Frozen):
-    """What a client asked for. Times are Unix seconds; `output_seconds` is how long the files of its results are kept."""
+    """What a client asked for. Times are Unix seconds; `output_seconds` is how long the files of its results are kept.
+
+    `key_id` is the API key that it was ordered under, `base_url` where its client finds the gateway.
+    """
 
     id: str
     tenant: str
@@ -59,6 +62,8 @@ class Order(Frozen):
     expires_at: float
     metadata: dict[str, str] | None = None
     output_seconds: float | None = None
+    key_id: str | None = None
+    base_url: str = "/"
 
 
 class Facts(Frozen):
@@ -97,6 +102,9 @@ class Page(Frozen):
     first: int
     count: int
     content: ArtifactRef
+
+    def has(self, line: int) -> bool:
+        return self.first <= line < self.first + self.count
 
 
 class OpenLine(Frozen):

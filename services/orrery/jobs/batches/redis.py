@@ -76,8 +76,8 @@ class RedisBatches:
         flat = await self._run("take", seconds)
         return None if flat is None else _batch(flat)
 
-    async def put_off(self, batch_id: str, seconds: float) -> None:
-        await _named(self._client.zadd(f"{ROOT}:batches:due", {batch_id: self._clock() + seconds}, xx=True))
+    async def put_off(self, batch: Batch, seconds: float) -> None:
+        await self._run("put_off", batch.id, batch.state, seconds)
 
     async def keep(self, batch_id: str, page: Page, refused: Sequence[Outcome]) -> bool:
         entries = [word for outcome in refused for word in (outcome.line, outcome.model_dump_json())]

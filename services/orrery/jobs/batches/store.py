@@ -37,8 +37,8 @@ class Batches(Protocol):
         """The batch that is due the longest; nobody else is given it for `seconds`. None if none is due."""
         ...
 
-    async def put_off(self, batch_id: str, seconds: float) -> None:
-        """Due again in so many seconds, unless it has ended."""
+    async def put_off(self, batch: Batch, seconds: float) -> None:
+        """Due again in so many seconds, unless it has moved to another state since `batch` was read."""
         ...
 
     async def keep(self, batch_id: str, page: Page, refused: Sequence[Outcome]) -> bool:
