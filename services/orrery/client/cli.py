@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -10,61 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
-from orrery.client import evaluation, jobs
-from orrery.client.options import DEFAULT_URL, Url
+from orrery.client import evaluation, jobs, listing, watching, worlds
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
+for group in (worlds, watching, listing):
+    app.add_typer(group.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(evaluation.app, name="eval")
 
+INTERRUPTED = 130
+
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
 Models = Annotated[Path, typer.Option(help="The folder of components.")]
-
-
-@app.command()
-def generate(
-    prompt: str,
-    url: Url = DEFAULT_URL,
-    image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Starts the world from this image.")] = None,
-    video: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Continues this clip.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o")] = Path("out.mp4"),
-    model: str | None = None,
-    negative_prompt: str | None = None,
-    size: str | None = None,
-    num_frames: int | None = None,
-    num_conditional_frames: int | None = None,
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
-    seed: int | None = None,
-    sampler: str | None = None,
-) -> None:
-    """Makes one video and writes it to a file."""
-    from rich.console import Console
-
-    from orrery.client.api import Gateway
-    from orrery.client.generate import generate as generate_video
-
-    if image and video:
-        raise typer.BadParameter("give --image or --video, not both")
-    frames = num_conditional_frames or (5 if video else None)
-    asked: dict[str, str | int | float | None] = {
-        "prompt": prompt,
-        "model": model,
-        "negative_prompt": negative_prompt,
-        "size": size,
-        "num_frames": num_frames,
-    }
-    asked |= {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale, "seed": seed, "sampler": sampler}
-    asked |= {"num_conditional_frames": frames, "output_format": "mkv" if output.suffix == ".mkv" else None}
-    fields = {name: value for name, value in asked.items() if value is not None}
-    console = Console(stderr=True)
-    with Gateway(url) as gateway:
-        job = generate_video(gateway, fields, image or video, output, console)
-        _describe(job, output, untrained=gateway.has_random_weights(job["model"]))
 
 
 @app.command()
@@ -137,26 +100,36 @@ def _components(folder: Path) -> Path:
     return folder
 
 
-def _describe(job: dict[str, Any], output: Path, *, untrained: bool) -> None:
-    typer.echo(
-        f"{output}: {job['num_frames']} frames of {job['size']} at {job['fps']} fps, seed {job['seed']}, job {job['id']}"
-    )
-    if untrained:
-        typer.echo(f"{job['model']} has random weights: this is noise, not a world", err=True)
-
-
 def _logging() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def main() -> None:
-    """Runs the command; a typed error becomes one line and exit status 1, 2 where the request was at fault."""
+    """Runs the command. A typed error becomes one line, with `--json` one of JSON, and an exit status of its own."""
+    raise SystemExit(_run())
+
+
+def _run() -> int:
     try:
-        app()
+        return int(app(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        typer.echo("orrery: interrupted", err=True)
+        return INTERRUPTED
     except OrreryError as error:
-        detail = f" (field {error.field}; allowed: {error.allowed})" if error.field else ""
-        typer.echo(f"orrery: {error.message}{detail}", err=True)
-        raise SystemExit(2 if 400 <= error.http_status < 500 else 1) from None
+        return _tell(error)
+
+
+def _tell(error: OrreryError) -> int:
+    from orrery.client.exits import exit_of
+
+    detail = f" (field {error.field}; allowed: {error.allowed})" if error.field else ""
+    typer.echo(f"orrery: {error.message}{detail}", err=True)
+    if "--json" in sys.argv:
+        typer.echo(json.dumps({"error": error.to_dict()}))
+    return exit_of(error)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import av
 from rich.console import Console
 from rich.table import Table
 
-from orrery.client.api import Gateway
-from orrery.client.generate import generate
+from orrery.client.making import follow
+from orrery.client.showing import Board
 from orrery.embedded.settings import on_free_ports
 from orrery.embedded.up import running
+from orrery.sdk import Client
 from orrery.worlds.errors import StageFailed
 
 SEED = 7
@@ -32,11 +33,12 @@ async def run_demo(home: Path, models_dir: Path, output: Path, prompt: str) -> N
 
 
 def _make(url: str, prompt: str, output: Path, console: Console) -> dict[str, Any]:
-    with Gateway(url) as gateway:
-        job = generate(gateway, {"prompt": prompt, "seed": SEED}, None, output, console)
-        if gateway.has_random_weights(job["model"]):
-            console.print(f"{job['model']} has random weights: the video is noise, made by the real path", style="yellow")
-        return job
+    with Client(url) as client:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        world = follow(client, Board(client, console), client.create(prompt, seed=SEED), output)
+        if any(model.id == world.model and model.random_weights for model in client.models()):
+            console.print(f"{world.model} has random weights: the video is noise, made by the real path", style="yellow")
+        return world.model_dump(mode="json")
 
 
 def check(path: Path, job: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,14 +16,13 @@ from orrery.client.options import DEFAULT_URL, Url
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orrery.client.api import Gateway
     from orrery.evaluation.prompts import Prompt
     from orrery.evaluation.regions import Frames
     from orrery.evaluation.running import ClipMaker, Result, Terms
+    from orrery.sdk import Client
 
 app = typer.Typer(no_args_is_help=True, help="Measures whether clips show what their prompts ask for.")
 
-POLL_SECONDS = 0.1
 SHEET_CLIPS = 16
 
 
@@ -37,35 +35,31 @@ class Workflow(StrEnum):
 class HttpClips:
     """Makes clips as any client of the HTTP API does: creates the video, waits, downloads and decodes the MP4."""
 
-    gateway: Gateway
+    client: Client
     model: str
 
     def __call__(self, prompt: str, first_frame: Frames | None, *, seed: int, steps: int | None, sampler: str | None) -> Frames:
-        """Raises the typed error with which the job failed, and `StageFailed` for a result that is no film."""
+        """Raises `JobFailed`, and `StageFailed` for a result that is no film."""
         from orrery.evaluation.films import frames_of
         from orrery.worlds.errors import StageFailed
 
-        asked = {"prompt": prompt, "model": self.model, "seed": seed, "num_inference_steps": steps, "sampler": sampler}
+        asked: dict[str, Any] = {
+            "prompt": prompt,
+            "model": self.model,
+            "seed": seed,
+            "num_inference_steps": steps,
+            "sampler": sampler,
+        }
         fields = {name: value for name, value in asked.items() if value is not None}
         with tempfile.TemporaryDirectory(prefix="orrery-eval-") as folder:
-            job = self._ended(self.gateway.create_video(fields, _png(first_frame, Path(folder))))
+            job = self.client.create(reference=_png(first_frame, Path(folder)), **fields)
+            self.client.wait(job.id)
             film = Path(folder) / "clip.mp4"
-            self.gateway.download(job["id"], film)
+            self.client.download(job.id, film)
             try:
                 return frames_of(film.read_bytes())
             except ValueError as error:
-                raise StageFailed(f"job {job['id']}: {error}") from error
-
-    def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
-        from orrery.client.generate import ENDED
-        from orrery.worlds.errors import from_dict
-
-        while job["status"] not in ENDED:
-            time.sleep(POLL_SECONDS)
-            job = self.gateway.video(job["id"])
-        if job["error"]:
-            raise from_dict(job["error"])
-        return job
+                raise StageFailed(f"job {job.id}: {error}") from error
 
 
 @app.command()
@@ -102,12 +96,12 @@ def miniature(
 
 
 def _over_http(url: str, model: str, prompts: list[Prompt], terms: Terms, concurrency: int, console: Console) -> list[Result]:
-    from orrery.client.api import Gateway
+    from orrery.sdk import Client
     from orrery.worlds.errors import StageFailed
 
-    with Gateway(url) as gateway:
+    with Client(url) as client:
         try:
-            return _followed(prompts, HttpClips(gateway, model), terms, concurrency, console)
+            return _followed(prompts, HttpClips(client, model), terms, concurrency, console)
         except ValueError as error:
             raise StageFailed(f"{model} makes clips that cannot be judged: {error}") from error
 

@@ -4,69 +4,71 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from orrery.client.options import DEFAULT_URL, Url
+from orrery.client.options import Connection, Json, Limit, expanded
 
 if TYPE_CHECKING:
-    from orrery.client.api import Gateway
+    from orrery.sdk.results import Answer
 
 app = typer.Typer(no_args_is_help=True, help="Lists, inspects, cancels and revives jobs.")
-
-Json = Annotated[bool, typer.Option("--json", help="Prints what the gateway answers, as JSON.")]
-Limit = Annotated[int, typer.Option(min=1, max=100, help="How many jobs.")]
 
 COLUMNS = ("id", "status", "stage", "progress", "position", "eta", "tenant", "priority", "created")
 
 
 @app.command("list")
-def listing(url: Url = DEFAULT_URL, limit: Limit = 20, after: str | None = None, as_json: Json = False) -> None:
+@expanded
+def listing(connection: Connection, limit: Limit = 20, after: str | None = None, as_json: Json = False) -> None:
     """The latest jobs, or those before the job AFTER."""
-    with _gateway(url) as gateway:
-        _show(gateway.videos(limit=limit, after=after), as_json=as_json)
+    with connection.client() as client:
+        _show(_sent(client.list(limit=limit, after=after)), as_json=as_json)
 
 
 @app.command()
-def dead(url: Url = DEFAULT_URL, limit: Limit = 20, as_json: Json = False) -> None:
+@expanded
+def dead(connection: Connection, limit: Limit = 20, as_json: Json = False) -> None:
     """Jobs whose every attempt ended with its worker gone."""
-    with _gateway(url) as gateway:
-        _show(gateway.dead_jobs(limit=limit), as_json=as_json)
+    with connection.client() as client:
+        _show(_sent(client.dead(limit=limit)), as_json=as_json)
 
 
 @app.command()
-def inspect(job_id: str, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+@expanded
+def inspect(job_id: str, connection: Connection, as_json: Json = False) -> None:
     """One job with all its tasks."""
-    with _gateway(url) as gateway:
-        _show_one(gateway.video(job_id), as_json=as_json)
+    with connection.client() as client:
+        _show_one(_sent(client.get(job_id)), as_json=as_json)
 
 
 @app.command()
-def cancel(job_id: str, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+@expanded
+def cancel(job_id: str, connection: Connection, as_json: Json = False) -> None:
     """Ends a job; its device is free at the next step."""
-    with _gateway(url) as gateway:
-        _say(gateway.act(job_id, "cancel"), as_json=as_json)
+    with connection.client() as client:
+        _say(_sent(client.cancel(job_id)), as_json=as_json)
 
 
 @app.command()
-def requeue(job_id: str, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+@expanded
+def requeue(job_id: str, connection: Connection, as_json: Json = False) -> None:
     """Gives a dead job fresh attempts; what it had done stays done."""
-    with _gateway(url) as gateway:
-        _say(gateway.act(job_id, "requeue"), as_json=as_json)
+    with connection.client() as client:
+        _say(_sent(client.requeue(job_id)), as_json=as_json)
 
 
 @app.command()
-def replay(job_id: str, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+@expanded
+def replay(job_id: str, connection: Connection, as_json: Json = False) -> None:
     """Sends the webhook about a job's end once more."""
-    with _gateway(url) as gateway:
-        _say(gateway.act(job_id, "webhook:replay"), as_json=as_json)
+    with connection.client() as client:
+        _say(_sent(client.replay_webhook(job_id)), as_json=as_json)
 
 
-def _gateway(url: str) -> Gateway:
-    from orrery.client.api import Gateway  # a gateway's own machine may have no HTTP client
-
-    return Gateway(url)
+def _sent(answer: Answer) -> dict[str, Any]:
+    """What the gateway said, with what this version does not know and without what was not said."""
+    return answer.model_dump(mode="json", exclude_unset=True)
 
 
 def _show(page: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -98,6 +99,15 @@ def create(prompt: str, reference: Source | None, key: str | None, parameters: P
     """Always under a key, so that it can be sent again without a second job."""
     headers = {KEY: key or uuid.uuid4().hex}
     return Call("POST", VIDEOS, reads(World), headers=headers, **_request(prompt, reference, parameters))
+
+
+def images(prompt: str, parameters: Parameters) -> Call[tuple[bytes, ...]]:
+    body = body_of(prompt, parameters) | {"response_format": "b64_json"}
+    return Call("POST", "/v1/images/generations", _decoded, body=body, repeatable=False)
+
+
+def _decoded(answer: httpx.Response) -> tuple[bytes, ...]:
+    return tuple(base64.b64decode(image["b64_json"]) for image in answer.json()["data"])
 
 
 def estimate(prompt: str, reference: Source | None, parameters: Parameters) -> Call[Estimate]:

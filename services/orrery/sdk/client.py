@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Unpack
 import httpx
 from httpx_sse import EventSource
 
-from orrery.sdk import calls
+import orrery.sdk.calls as calls
 from orrery.sdk.calls import Call, Parameters, Source
 from orrery.sdk.downloading import Partial
 from orrery.sdk.endings import result_of
@@ -65,6 +65,10 @@ class Client:
     ) -> World:
         """The job, as it was taken. `reference` is the image or clip that the world begins with."""
         return self._send(calls.create(prompt, reference, idempotency_key, parameters))
+
+    def images(self, prompt: str, **parameters: Unpack[Parameters]) -> tuple[bytes, ...]:
+        """An image, as PNG. The call lasts until they are made."""
+        return self._send(calls.images(prompt, parameters))
 
     def estimate(self, prompt: str, *, reference: Source | None = None, **parameters: Unpack[Parameters]) -> Estimate:
         """What such a job would cost. Raises what `create` would."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from orrery.sdk.results import World
-from orrery.worlds.errors import OrreryError, from_dict, leaves
+from orrery.worlds.errors import OrreryError, QueueFull, from_dict, leaves
 
 
 class Unreachable(OrreryError):
@@ -55,4 +55,11 @@ def error_of(answer: httpx.Response) -> OrreryError:
     if code not in leaves():
         allowed, field = body.get("allowed"), body.get("field")
         return Refused(message, sent_code=code, sent_status=answer.status_code, field=field, allowed=allowed)
-    return from_dict(body)
+    return _with_wait(from_dict(body), answer)
+
+
+def _with_wait(error: OrreryError, answer: httpx.Response) -> OrreryError:
+    seconds = answer.headers.get("retry-after", "")
+    if isinstance(error, QueueFull) and seconds.isdecimal():
+        error.retry_after = float(seconds)
+    return error

@@ -1,0 +1,106 @@
+"""From what is wanted to files: jobs are created, followed, and their results fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from orrery.client.showing import Board
+from orrery.client.specs import Wanted
+from orrery.sdk import Client, World
+from orrery.worlds.errors import OrreryError
+
+JPEG = (".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Made:
+    """`world` is None for an image, which has no job of its own to look at; `error` is why there is no file."""
+
+    wanted: Wanted
+    path: Path
+    world: World | None = None
+    error: OrreryError | None = None
+
+
+class Maker:
+    """`key` names the request if there is one; of several, each has it with a number."""
+
+    def __init__(self, client: Client, board: Board, folder: Path, key: str | None = None) -> None:
+        self._client = client
+        self._board = board
+        self._folder = folder
+        self._key = key
+        self._waiting: dict[str, World] = {}
+
+    def make(self, wanted: Sequence[Wanted]) -> list[Made]:
+        """All are submitted before the first is waited for; a failure stops no other, an interrupt cancels all."""
+        try:
+            with self._board.shown():
+                taken = [(one, self._taken(one, number)) for number, one in enumerate(wanted)]
+                return [self._made(one, world) for one, world in taken]
+        except KeyboardInterrupt:
+            for job_id in self._waiting:
+                self._client.cancel(job_id)
+            raise
+
+    def _taken(self, one: Wanted, number: int) -> World | OrreryError | None:
+        if one.is_image:
+            return None
+        key = self._key and (f"{self._key}-{number}" if number else self._key)
+        try:
+            world = self._client.create(reference=one.reference, idempotency_key=key, **one.parameters)
+        except OrreryError as error:
+            return error
+        self._waiting[world.id] = world
+        self._board.put(world, one.output.name)
+        return world
+
+    def _made(self, one: Wanted, taken: World | OrreryError | None) -> Made:
+        path = self._folder / one.output
+        if isinstance(taken, OrreryError):
+            return Made(one, path, error=taken)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if taken is not None:
+                return Made(one, path, self._video(taken, path))
+            self._image(one, path)
+            return Made(one, path)
+        except OrreryError as error:
+            return Made(one, path, taken, error)
+
+    def _video(self, world: World, path: Path) -> World:
+        done = self._client.wait(world.id)
+        self._client.download(world.id, path)
+        del self._waiting[world.id]
+        self._board.take_off(world.id)
+        return done
+
+    def _image(self, one: Wanted, path: Path) -> None:
+        (image,) = self._client.images(**one.parameters)
+        path.write_bytes(_as_jpeg(image) if path.suffix.lower() in JPEG else image)
+
+
+def follow(client: Client, board: Board, world: World, path: Path) -> World:
+    """The completed job, whose video is then at `path`. An interrupt cancels it."""
+    board.put(world, "")
+    try:
+        with board.shown():
+            done = client.wait(world.id)
+    except KeyboardInterrupt:
+        client.cancel(world.id)
+        raise
+    client.download(done.id, path)
+    return done
+
+
+def _as_jpeg(png: bytes) -> bytes:
+    """The official scripts name JPEG files, and the gateway makes PNG."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    with Image.open(BytesIO(png)) as image:
+        image.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,199 @@
+"""The official formats: one table for each, from its keys to what Orrery calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orrery.worlds.errors import InvalidField
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file something stands, for errors; `index` counts the samples of the file from 0."""
+
+    path: Path
+    line: int | None
+    index: int
+
+    def __str__(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path} line {self.line}"
+
+    def refuse(self, field: str | None, why: str, allowed: Any = None) -> InvalidField:
+        named = f"{self}, {field}" if field else str(self)
+        return InvalidField(f"{named}: {why}", field=field, allowed=allowed)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One video, or one image, that a spec asks for.
+
+    `parameters` are by Orrery's names, `output` is below the folder of outputs unless it is absolute.
+    """
+
+    place: Place
+    output: Path
+    parameters: dict[str, Any]
+    reference: Path | None = None
+    is_image: bool = False
+
+
+@dataclass
+class Sample:
+    """What is known of a `Wanted` so far."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    reference: Path | None = None
+    output: str | None = None
+    kind: str = "video"
+
+
+Reader = Callable[[Sample, Any, Place, str], None]
+"""Puts the value of a key, which is not None, into the sample."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """`marks` are keys that only this format has; without one of them a sample is of it only if no other fits."""
+
+    name: str
+    keys: Mapping[str, Reader]
+    required: tuple[str, ...]
+    marks: frozenset[str]
+    finish: Callable[[Sample, Place], None]
+
+
+def renamed(name: str, *kinds: type) -> Reader:
+    def read(sample: Sample, value: Any, place: Place, key: str) -> None:
+        if type(value) not in kinds:
+            words = " or ".join(kind.__name__ for kind in kinds)
+            raise place.refuse(key, f"{value!r} is no {words}", words)
+        sample.parameters[name] = value
+
+    return read
+
+
+def reference(sample: Sample, value: Any, place: Place, key: str) -> None:
+    sample.reference = _file(value, place, key)
+
+
+def prompt_path(sample: Sample, value: Any, place: Place, key: str) -> None:
+    sample.parameters.setdefault("prompt", _file(value, place, key).read_text().strip())
+
+
+def _file(value: Any, place: Place, key: str) -> Path:
+    """Paths are relative to the spec, as in the official scripts."""
+    if not isinstance(value, str):
+        raise place.refuse(key, f"{value!r} is no path", "the path of a file")
+    path = place.path.parent / Path(value).expanduser()
+    if not path.is_file():
+        raise place.refuse(key, f"there is no file {path}", "a file that exists, relative to the spec")
+    return path
+
+
+def output(kind: str, suffix: str = "") -> Reader:
+    def read(sample: Sample, value: Any, place: Place, key: str) -> None:
+        if not isinstance(value, str) or not value.strip() or ".." in Path(value).parts:
+            raise place.refuse(key, f"{value!r} names no output", "a path without ..")
+        sample.output, sample.kind = value + suffix, kind
+
+    return read
+
+
+def resolution(sample: Sample, value: Any, place: Place, key: str) -> None:
+    """`none`, a name like `720`, or height and width."""
+    height, comma, width = str(value).partition(",")
+    if comma and not (height.strip().isdecimal() and width.strip().isdecimal()):
+        raise place.refuse(key, f"{value!r} is no resolution", "none, a name, or height,width")
+    if comma:
+        sample.parameters["size"] = f"{int(width)}x{int(height)}"
+    elif height != "none":
+        sample.parameters["resolution"] = height
+
+
+CONDITIONAL_FRAMES = {"text2world": 0, "image2world": 1, "video2world": 5}
+"""Two latent frames of a video are five of its own."""
+
+
+def inference_type(sample: Sample, value: Any, place: Place, key: str) -> None:
+    if value not in CONDITIONAL_FRAMES:
+        raise place.refuse(key, f"{value!r} is not known", list(CONDITIONAL_FRAMES))
+    sample.kind = value
+
+
+def not_yet(sample: Sample, value: Any, place: Place, key: str) -> None:  # noqa: ARG001
+    if value is not False:
+        raise place.refuse(key, "videos longer than one pass of the model are not made yet", False)
+
+
+def unused(sample: Sample, value: Any, place: Place, key: str) -> None:
+    """Only says how a feature is used that was not asked for."""
+
+
+PROMPTS: dict[str, Reader] = {"prompt": renamed("prompt", str)}
+
+
+def _numbered(sample: Sample, place: Place) -> None:
+    """Without a prompt the official scripts ask a language model for one, which Orrery does not have."""
+    if "prompt" not in sample.parameters:
+        raise place.refuse("prompt", "there is none, and Orrery makes none up", "a text")
+    sample.output = f"{place.index}.mp4"
+
+
+def _conditioned(sample: Sample, place: Place) -> None:
+    frames = CONDITIONAL_FRAMES[sample.kind]
+    if "prompt" not in sample.parameters:
+        raise place.refuse("prompt", "there is neither prompt nor prompt_path", "one of them")
+    if not frames:
+        sample.reference = None  # ignored by the official script too
+    elif sample.reference is None:
+        raise place.refuse("input_path", f"{sample.kind} needs one", "the path of an image or a clip")
+    else:
+        sample.parameters["num_conditional_frames"] = frames if sample.reference.suffix == ".mp4" else 1
+
+
+def _as_it_stands(sample: Sample, place: Place) -> None:
+    if sample.output is None:
+        raise place.refuse("output_video", "there is neither output_video nor output_image", "one of them")
+
+
+PREDICT1 = Format(
+    "Predict1",
+    PROMPTS | {"visual_input": reference},
+    required=(),
+    marks=frozenset({"visual_input"}),
+    finish=_numbered,
+)
+PREDICT2 = Format(
+    "Predict2",
+    PROMPTS | {"input_video": reference, "output_video": output("video"), "output_image": output("image")},
+    required=("prompt",),
+    marks=frozenset({"input_video", "output_video", "output_image"}),
+    finish=_as_it_stands,
+)
+PREDICT25 = Format(
+    "Predict2.5",
+    PROMPTS
+    | {
+        "name": output("text2world", ".mp4"),
+        "inference_type": inference_type,
+        "prompt_path": prompt_path,
+        "negative_prompt": renamed("negative_prompt", str),
+        "input_path": reference,
+        "num_output_frames": renamed("num_frames", int),
+        "resolution": resolution,
+        "guidance": renamed("guidance_scale", int, float),
+        "num_steps": renamed("num_inference_steps", int),
+        "seed": renamed("seed", int),
+        "enable_autoregressive": not_yet,
+        "chunk_size": unused,
+        "chunk_overlap": unused,
+    },
+    required=("name", "inference_type"),
+    marks=frozenset({"name", "inference_type", "prompt_path", "input_path", "num_output_frames", "guidance", "num_steps"}),
+    finish=_conditioned,
+)
+FORMATS = (PREDICT25, PREDICT2, PREDICT1)
+"""In the order in which they are tried; a prompt alone is a sample of Predict1."""
