@@ -22,6 +22,7 @@ from orrery.worlds.errors import InvalidField, InvalidMedia, UploadTooLarge
 Resolve = Callable[[str, int], Awaitable[str]]
 """From a name and a port to the one address to connect to. Raises `AddressRefused`, `AddressUnknown`."""
 
+PUBLIC_ONLY: Resolve = partial(address_of, allow_private=False)
 HTTPS_PORT = 443
 MAX_URL = 2048
 IN_MEMORY = 2**20
@@ -39,7 +40,7 @@ class Policy:
     seconds: float
     redirects: int
     max_bytes: int
-    resolve: Resolve = partial(address_of, allow_private=False)
+    resolve: Resolve = PUBLIC_ONLY
     trusted: ssl.SSLContext | None = None
     """None trusts what httpx trusts."""
 
