@@ -19,7 +19,22 @@ from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
 from orrery.gateway.references import DataUrls, References
-from orrery.gateway.routes import batches, content, dead, derived, events, files, images, models, nim, service, sync, videos, webhooks
+from orrery.gateway.routes import (
+    batches,
+    content,
+    dead,
+    derived,
+    estimates,
+    events,
+    files,
+    images,
+    models,
+    nim,
+    service,
+    sync,
+    videos,
+    webhooks,
+)
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
@@ -31,6 +46,7 @@ ROUTERS = (
     videos.router,
     sync.router,
     derived.router,
+    estimates.router,
     content.router,
     events.router,
     webhooks.router,
