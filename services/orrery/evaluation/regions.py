@@ -17,17 +17,14 @@ _DENSE = 0.6
 """Share of that square which a region fills somewhere: lines of mixed pixels along an edge never do."""
 
 
-def nearest(frames: Frames, palette: Floats, within: float) -> NDArray[np.int8]:
-    """Index of the nearest colour of `palette` [colours, 3] for each pixel; -1 where none lies within that distance in RGB."""
-    pixels = frames.astype(np.float32)
-    best = np.full(frames.shape[:3], within**2, dtype=np.float32)
-    labels = np.full(frames.shape[:3], -1, dtype=np.int8)
-    for index, colour in enumerate(palette.astype(np.float32)):
-        distance = np.square(pixels - colour).sum(axis=-1)
-        closer = distance < best
-        best[closer] = distance[closer]
-        labels[closer] = index
-    return labels
+def nearest(pixels: NDArray[np.uint8], palette: Floats, within: float) -> NDArray[np.intp]:
+    """Index of the nearest colour of `palette` [colours, 3] for each of `pixels` [..., 3]; -1 where none lies within in RGB."""
+    values, colours = pixels.astype(np.float32), palette.astype(np.float32)
+    # The square of the pixel itself is the same for every colour.
+    beyond = np.square(colours).sum(axis=-1)[:, None] - 2 * colours @ values.reshape(-1, 3).T
+    best = beyond.argmin(axis=0)
+    squares = np.einsum("...c,...c->...", values, values).ravel() + beyond.min(axis=0)
+    return np.where(squares < within**2, best, -1).reshape(pixels.shape[:-1])
 
 
 def main_region(mask: Mask) -> Mask:

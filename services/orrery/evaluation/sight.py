@@ -39,7 +39,7 @@ class Seen:
     @property
     def share(self) -> float:
         """Of the frames, those in which it is seen."""
-        return float(self.there.mean())
+        return _share(self.cover)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +68,21 @@ def _cores(frames: Frames, behind: NDArray[np.float64]) -> list[tuple[str, Mask]
     for index, colour in enumerate(COLOURS, start=1):
         left = labels == index
         for _ in range(2):
+            if _share(left) < EXTRA:
+                break
             core = main_region(left)
-            if _there(core).mean() >= EXTRA:
+            if _share(core) >= EXTRA:
                 found.append((colour, core))
-            left &= ~dilated(core)
+            left = left & ~dilated(core)
     return found
 
 
 def _there(cover: Mask | Floats) -> NDArray[np.bool_]:
     return np.asarray(cover.sum(axis=(1, 2)) >= MIN_AREA)
+
+
+def _share(cover: Mask | Floats) -> float:
+    return float(_there(cover).mean())
 
 
 def _cover(frames: Frames, behind: NDArray[np.float64], core: Mask, others: Mask) -> Floats:
@@ -94,6 +100,6 @@ def _cover(frames: Frames, behind: NDArray[np.float64], core: Mask, others: Mask
 def _background(frames: Frames, rest: Mask) -> str | None:
     """The known colour nearest to what lies behind the objects, if that is the same from the first frame to the last."""
     palette = np.array(list(BACKGROUNDS.values()), dtype=np.float64)
-    votes = np.bincount(nearest(frames, palette, BACKGROUND_WITHIN)[rest] + 1, minlength=len(palette) + 1)[1:]
+    votes = np.bincount(nearest(frames[rest], palette, BACKGROUND_WITHIN) + 1, minlength=len(palette) + 1)[1:]
     best = int(votes.argmax())
     return list(BACKGROUNDS)[best] if votes[best] >= max(1, PRESENT * rest.sum()) else None
