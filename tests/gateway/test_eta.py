@@ -12,7 +12,7 @@ from gateway.rig import Rig, Worker, eventually, rig_of
 from orrery.artifacts import ObjectArtifacts, open_store
 from orrery.gateway import forecast as forecasting
 from orrery.gateway.eta import MAX_KINDS, WINDOW, LatencyModel, Line, fit
-from orrery.gateway.forecast import Forecaster
+from orrery.gateway.forecast import Estimate, Forecaster
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Completion, Job, Submission
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
@@ -112,7 +112,7 @@ class World:
             return False
         self.now += self.seconds(claim.task.stage, int(str(claim.task.parameters.get("num_inference_steps", 0))))
         worker = Worker(self.jobs, self.artifacts)
-        names = ("text_embeddings", "latents", "frames", "media", "thumbnail", "verdict", "report")
+        names = ("text_embeddings", "latents", "frames", "media", "thumbnail", "spritesheet", "verdict", "report")
         outputs = {name: await worker._output(name) for name in names}
         await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.1))
         return True
@@ -149,6 +149,23 @@ async def test_a_job_is_told_how_long_it_takes(world: World) -> None:
         forecaster.learn(await world.finish(await world.submit(steps)))
     told = await forecaster.forecast(await world.submit(35))
     assert told.eta_seconds == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
+
+
+async def test_an_estimate_is_what_the_job_would_be_told(world: World) -> None:
+    forecaster = world.forecaster()
+    supposed = await world.submit(35)
+    await world.jobs.delete(supposed.id)
+    assert await forecaster.estimate(supposed) == Estimate(0, None, None)
+    for steps in (10, 20, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    alone = await forecaster.estimate(supposed)
+    assert alone.device_seconds == pytest.approx(2 * 1.0 + TRUE.seconds(35) + 4.0, rel=3e-3)
+    assert alone.eta_seconds == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
+    await world.submit(35)
+    behind = await forecaster.estimate(supposed)
+    assert (behind.queue_position, behind.device_seconds) == (1, alone.device_seconds)
+    told = await forecaster.forecast(await world.submit(35))
+    assert behind.eta_seconds == pytest.approx(told.eta_seconds)
 
 
 async def test_a_gateway_that_starts_learns_from_what_was_done_before(world: World) -> None:

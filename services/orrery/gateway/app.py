@@ -83,7 +83,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
 
     return Gateway(
         settings=settings,
-        jobs=OwnedJobs(jobs, stores.quotas),
+        jobs=OwnedJobs(jobs, stores.quotas, log_prompts=settings.log_prompts),
         artifacts=stores.artifacts,
         metrics=metrics,
         decoding=asyncio.Semaphore(settings.decode_threads),

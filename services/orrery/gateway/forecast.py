@@ -33,6 +33,13 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Estimate(Forecast):
+    """Of a job that nobody submitted. `device_seconds` is how long its tasks hold components; None if one is not known."""
+
+    device_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class _Glance:
     at: float
     pools: Mapping[str, PoolStatus]
@@ -102,6 +109,21 @@ class Forecaster:
         glance = await self._look()
         left = self._left(job, position, glance)
         return Forecast(position, None if left is None else round(left, 3))
+
+    async def estimate(self, job: Job) -> Estimate:
+        """As if the job came now, behind all that waits; nothing is known yet of what it finds done already."""
+        glance = await self._look()
+        position = next((glance.status(task.pool).waiting for task in job.tasks if task.state is TaskState.QUEUED), None)
+        left, held = self._left(job, position, glance), self._held(job, glance)
+        return Estimate(position, None if left is None else round(left, 3), None if held is None else round(held, 3))
+
+    def _held(self, job: Job, glance: _Glance) -> float | None:
+        """Seconds of the tasks that hold a component, which is what occupies a device."""
+        components = {task.id for task in (_plan_of(job) or Plan(tasks=(), result={})).tasks if task.component is not None}
+        tasks = [task for task in job.tasks if task.id in components]
+        lines = [self._line(job, task, glance) for task in tasks]
+        known = [line.seconds(_steps(job, task)) for line, task in zip(lines, tasks, strict=True) if line is not None]
+        return sum(known) if len(known) == len(tasks) else None
 
     async def _position(self, job: Job) -> int | None:
         try:

@@ -19,7 +19,7 @@ from orrery.worlds.requests import WorldRequest
 def job_view(job: Job, forecast: Forecast) -> dict[str, Any]:
     """OpenAI's `video` object and Orrery's own fields after it."""
     request = WorldRequest.model_validate(job.request)
-    return _video(job, request) | _world(job, request) | asdict(forecast) | _work(job) | _media(job, request)
+    return _video(job, request) | world_view(job, request) | asdict(forecast) | _work(job) | _media(job, request)
 
 
 def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
@@ -33,21 +33,22 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
         "created_at": int(job.created_at),
         "completed_at": None if completed is None else int(completed),
         "expires_at": None if job.expires_at is None else int(job.expires_at),
-        "size": str(request.size),
-        "seconds": f"{shown_frames(job, request) / request.fps:g}",
         "prompt": request.prompt,
         "remixed_from_video_id": remixed_from(job),
         "error": job.error,
     }
 
 
-def _world(job: Job, request: WorldRequest) -> dict[str, Any]:
+def world_view(job: Job, request: WorldRequest) -> dict[str, Any]:
+    """The request as it was settled, and what was done to its inputs."""
+    seconds = f"{shown_frames(job, request) / request.fps:g}"
     settled = request.model_dump(mode="json", exclude={"conditioning", "prelude", "workflow", "prompt"}) | {
         "size": str(request.size)
     }
     shown = ("seed", "num_frames", "fps", "num_inference_steps", "guidance_scale", "sampler")
     notes = {name: note for name, note in job.notes.items() if name != WEBHOOK_URL}
-    return {"workflow": job.workflow} | {name: settled[name] for name in shown} | {"notes": notes, "parameters": settled}
+    head = {"workflow": job.workflow, "size": str(request.size), "seconds": seconds}
+    return head | {name: settled[name] for name in shown} | {"notes": notes, "parameters": settled}
 
 
 def _work(job: Job) -> dict[str, Any]:
