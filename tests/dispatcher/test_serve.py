@@ -11,14 +11,16 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from dispatcher.receiver import receiving
-from dispatcher.work import submission
+from dispatcher.work import namers, submission
 from gateway.rig import eventually
 from orrery.artifacts import open_store
 from orrery.dispatcher.metrics import Metrics, new_metrics
 from orrery.dispatcher.serve import Stores, look, run, sweep
 from orrery.dispatcher.settings import DispatcherSettings
 from orrery.dispatcher.sweeping import Policy, Sweeper
+from orrery.jobs.batches.memory import MemoryBatches
 from orrery.jobs.deliveries import MemoryDeliveries
+from orrery.jobs.files import MemoryFiles
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import PoolStatus
 from orrery.worlds.environment import from_environment
@@ -40,7 +42,7 @@ class Flaky(MemoryJobs):
 
 
 def stores(jobs: MemoryJobs) -> Stores:
-    return Stores(jobs, MemoryDeliveries(), open_store("memory://"))
+    return Stores(jobs, MemoryDeliveries(), open_store("memory://"), MemoryFiles(), MemoryBatches())
 
 
 def pool_values(registry: CollectorRegistry) -> list[float | None]:
@@ -77,7 +79,7 @@ async def test_sweeps_are_counted(dry_run: bool, done: str) -> None:
     metrics, jobs = new_metrics(), Flaky()
     await jobs.submit(submission("old", retention=0.0))
     await jobs.cancel("old")
-    sweeper = Sweeper(jobs, open_store("memory://"), Policy(dry_run=dry_run))
+    sweeper = Sweeper(namers(jobs), open_store("memory://"), Policy(dry_run=dry_run))
     await sweep(sweeper, metrics, dry_run=dry_run)
     assert swept(metrics, "jobs", done) == 1
     jobs.down = True
@@ -111,7 +113,7 @@ async def test_what_goes_wrong_ends_it() -> None:
 
 async def test_it_tells_and_sweeps_as_its_settings_say(tmp_path: Path) -> None:
     jobs, stop = MemoryJobs(), asyncio.Event()
-    here = Stores(jobs, MemoryDeliveries(), open_store(tmp_path.as_uri()))
+    here = Stores(jobs, MemoryDeliveries(), open_store(tmp_path.as_uri()), MemoryFiles(), MemoryBatches())
     async with receiving() as receiver:
         chosen = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET, "WEBHOOK_ALLOW_PRIVATE": "true"}
         chosen |= {"PORT": "0", "SWEEP_SECONDS": "0.05"}

@@ -7,10 +7,11 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dispatcher.work import Clock, Jobs, age, claim, do, finish, memo_of, submission
+from dispatcher.work import Clock, Jobs, age, claim, do, finish, memo_of, namers, submission
 from orrery.artifacts import ObjectArtifacts, open_store
 from orrery.dispatcher.sweeping import Policy, Sweep, Sweeper
 from orrery.jobs.memory import MemoryJobs
@@ -49,9 +50,9 @@ class House:
         return True
 
 
-def house(jobs: Jobs, tmp_path: Path, policy: Policy = NO_MEMOS) -> House:
-    artifacts, clock = open_store(tmp_path.as_uri()), Clock()
-    return House(jobs, artifacts, tmp_path, clock, Sweeper(jobs, artifacts, policy, clock))
+def house(jobs: Jobs, tmp_path: Path, policy: Policy = NO_MEMOS, clock: Clock | None = None, **beside: Any) -> House:
+    artifacts, clock = open_store(tmp_path.as_uri()), clock or Clock()
+    return House(jobs, artifacts, tmp_path, clock, Sweeper(namers(jobs, **beside), artifacts, policy, clock))
 
 
 async def test_an_expired_job_goes_and_then_its_artifacts(jobs: Jobs, tmp_path: Path) -> None:
@@ -288,7 +289,7 @@ async def test_no_job_that_is_there_ever_misses_a_file(jobs: Jobs, tmp_path: Pat
 
 async def test_two_sweepers_do_no_harm(jobs: Jobs, tmp_path: Path) -> None:
     here = house(jobs, tmp_path)
-    other = Sweeper(jobs, here.artifacts, NO_MEMOS, here.clock)
+    other = Sweeper(namers(jobs), here.artifacts, NO_MEMOS, here.clock)
     for k in range(20):
         await jobs.submit(submission(f"job-{k}", retention=0.0))
     sweeps = await asyncio.gather(here.sweeper.sweep(), other.sweep())

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orrery.artifacts import ObjectArtifacts
+from orrery.dispatcher.sweeping import Namers
+from orrery.jobs.batches.memory import MemoryBatches
+from orrery.jobs.batches.store import Batches
+from orrery.jobs.files import Files, MemoryFiles
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Claim, Completion, Submission
 from orrery.jobs.redis import RedisJobs
@@ -16,6 +20,10 @@ from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
 Jobs = MemoryJobs | RedisJobs
 
 REQUEST = {"prompt": "x", "seed": 0}
+
+
+def namers(jobs: Jobs, files: Files | None = None, batches: Batches | None = None) -> Namers:
+    return Namers(jobs, files or MemoryFiles(), batches or MemoryBatches())
 
 
 def submission(job_id: str, upload: ArtifactRef | None = None, **fields: Any) -> Submission:

@@ -17,10 +17,13 @@ from orrery.artifacts import SweptStore, open_store
 from orrery.artifacts.errors import StorageUnavailable
 from orrery.dispatcher.metrics import Metrics, new_metrics
 from orrery.dispatcher.settings import DispatcherSettings
-from orrery.dispatcher.sweeping import Sweeper
+from orrery.dispatcher.sweeping import Namers, Sweeper
 from orrery.dispatcher.webhooks import Webhooks
+from orrery.jobs.batches.redis import RedisBatches
+from orrery.jobs.batches.store import Batches
 from orrery.jobs.cancelling import end
 from orrery.jobs.deliveries import Deliveries, RedisDeliveries
+from orrery.jobs.files import Files, RedisFiles
 from orrery.jobs.redis import RedisJobs
 from orrery.jobs.store import JobStore, Pools
 from orrery.worlds.environment import from_environment
@@ -38,6 +41,8 @@ class Stores:
     jobs: DispatcherJobs
     deliveries: Deliveries
     artifacts: SweptStore
+    files: Files
+    batches: Batches
 
 
 def main() -> None:
@@ -56,15 +61,20 @@ async def _serve(settings: DispatcherSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    jobs, deliveries = RedisJobs.connect(settings.redis_url), RedisDeliveries.connect(settings.redis_url)
-    async with aclosing(jobs), aclosing(deliveries):
-        await run(settings, Stores(jobs, deliveries, open_store(settings.artifacts_url)), stop)
+    url = settings.redis_url
+    async with (
+        aclosing(RedisJobs.connect(url)) as jobs,
+        aclosing(RedisDeliveries.connect(url)) as deliveries,
+        aclosing(RedisFiles.connect(url)) as files,
+        aclosing(RedisBatches.connect(url)) as batches,
+    ):
+        await run(settings, Stores(jobs, deliveries, open_store(settings.artifacts_url), files, batches), stop)
 
 
 async def run(settings: DispatcherSettings, stores: Stores, stop: asyncio.Event) -> None:
     """Looks at the pools, sweeps and sends webhooks until `stop` is set; exports `/metrics`. Raises what ends any of them."""
     metrics = new_metrics()
-    sweeper = Sweeper(stores.jobs, stores.artifacts, settings.policy)
+    sweeper = Sweeper(Namers(stores.jobs, stores.files, stores.batches), stores.artifacts, settings.policy)
     webhooks = Webhooks(stores.jobs, stores.deliveries, settings.receivers, metrics.webhooks)
     chores: list[Coroutine[Any, Any, object]] = [
         _every(settings.refresh_seconds, lambda: look(stores, metrics)),

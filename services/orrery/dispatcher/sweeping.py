@@ -2,7 +2,7 @@
 
 Why no artifact goes that somebody still wants:
 
-- What a job names is live, also while a task of it runs; jobs are asked again right before anything is removed.
+- What a job, a file or a batch names is live; all are asked again right before anything is removed.
 - What is about to be named was put a moment ago (a put of what is there already renews its age), and `grace` is longer.
 - What a memo names is kept with it. A memo goes first and its artifacts at the earliest `grace` later, so that a worker that
   recalled it just before has long completed its task: by then the artifacts are live.
@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from orrery.artifacts import Stored, SweptStore
+from orrery.jobs.batches.store import Batches
+from orrery.jobs.files import Files
 from orrery.jobs.store import JobStore
 from orrery.worlds.errors import JobNotFound
 
@@ -32,12 +34,14 @@ INCOMING_SECONDS = 24 * 3600.0
 @dataclass(frozen=True)
 class Policy:
     """`grace` is how long an artifact may lie unnamed, `memo_seconds` how long a memo unused; `memo_bytes` is what memos
-    may keep beyond what jobs name. A `dry_run` only counts.
+    may keep beyond what jobs, files and batches name. Of a batch nothing is known `batch_seconds` after its end. A `dry_run`
+    only counts.
     """
 
     grace: float = 3600.0
     memo_bytes: int = 50 * 2**30
     memo_seconds: float = 30 * 24 * 3600.0
+    batch_seconds: float = 30 * 24 * 3600.0
     dry_run: bool = False
 
 
@@ -62,11 +66,22 @@ class _Memo:
     digests: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Namers:
+    """All that name artifacts, but for memos."""
+
+    jobs: JobStore
+    files: Files
+    batches: Batches
+
+
 class Sweeper:
     """One per system is enough; two do no harm."""
 
-    def __init__(self, jobs: JobStore, artifacts: SweptStore, policy: Policy, clock: Callable[[], float] = time.time) -> None:
-        self._jobs = jobs
+    def __init__(self, namers: Namers, artifacts: SweptStore, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self._jobs = namers.jobs
+        self._files = namers.files
+        self._batches = namers.batches
         self._artifacts = artifacts
         self._policy = policy
         self._clock = clock
@@ -98,6 +113,8 @@ class Sweeper:
     async def _expire(self) -> int:
         if self._policy.dry_run:
             return len(await self._jobs.expired(EXPIRED_AT_ONCE))
+        await self._files.forget_expired()
+        await self._batches.forget_ended(self._policy.batch_seconds)
         count = 0
         while job_ids := await self._jobs.expired(EXPIRED_AT_ONCE):
             for job_id in job_ids:
@@ -123,7 +140,11 @@ class Sweeper:
         return None if outputs is None else _Memo(meta.modified, frozenset(ref.digest for ref in outputs.values()))
 
     async def _live(self) -> set[str]:
-        return {digest async for digest in self._jobs.live_artifacts()}
+        live: set[str] = set()
+        # A batch names its results as files before it lets go of what they were made of: so it is asked before the files.
+        for namer in (self._jobs, self._batches, self._files):
+            live |= {digest async for digest in namer.live_artifacts()}
+        return live
 
     async def _forget(self, stored: Mapping[str, Stored], live: Collection[str]) -> int:
         """Memos that can no longer be recalled, are too old, or are beyond the budget, of which the latest used get most."""
