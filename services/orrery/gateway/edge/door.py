@@ -47,8 +47,10 @@ class Door:
             await refusal(error)(scope, receive, closing)
             return
         scope.setdefault("state", {})["key"] = key
+        if key is not None:
+            _name_tenant(scope, key)
         with on_behalf_of(key):
-            await self._app(scope if key is None else _as_tenant(scope, key), patient, closing)
+            await self._app(scope, patient, closing)
 
     def _admit(self, scope: Scope) -> Key | None:
         """The key of a request that may go on. Raises the refusal."""
@@ -108,11 +110,13 @@ async def refused(_request: Request, error: Exception) -> Response:
     return refusal(error)
 
 
-def _as_tenant(scope: Scope, key: Key) -> Scope:
-    """The request as if the client had named its key's tenant: nothing after the door has to know of keys for that."""
+def _name_tenant(scope: Scope, key: Key) -> None:
+    """As if the client had named its key's tenant: nothing after the door has to know of keys for that.
+
+    The scope stays the same object, in which whoever stands before the door finds the route.
+    """
     name = TENANT.lower().encode()
-    headers = [pair for pair in scope["headers"] if pair[0] != name] + [(name, key.tenant.encode())]
-    return {**scope, "headers": headers}
+    scope["headers"] = [pair for pair in scope["headers"] if pair[0] != name] + [(name, key.tenant.encode())]
 
 
 def _address(scope: Scope) -> str:

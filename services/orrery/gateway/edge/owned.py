@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
@@ -15,6 +16,8 @@ from orrery.jobs.quotas import Quotas
 from orrery.jobs.records import Event, Job, JobPage, JobState, PoolStatus, ServiceRate, Signal, Submission
 from orrery.worlds.errors import JobNotFound, OrreryError
 
+log = logging.getLogger(__name__)
+
 PAGE = 100
 TENANTS_KEPT = 10_000
 ANYONE = "default"
@@ -24,13 +27,18 @@ ANYONE = "default"
 class OwnedJobs:
     """A `GatewayJobs`. For a restricted caller jobs of other tenants are not there. Without a caller it is the store."""
 
-    def __init__(self, jobs: GatewayJobs, quotas: Quotas) -> None:
+    def __init__(self, jobs: GatewayJobs, quotas: Quotas, *, log_prompts: bool = False) -> None:
         self._jobs = jobs
+        self._log_prompts = log_prompts
         self._quotas = quotas
         self._tenants: OrderedDict[str, str | None] = OrderedDict()
 
     async def submit(self, submission: Submission) -> Job:
         """As the protocol says. Raises `Forbidden` for another tenant or a model that the key is not for, `QuotaExceeded`."""
+        if self._log_prompts:
+            log.info(
+                "prompt of %s", submission.job_id, extra={"job": submission.job_id, "prompt": submission.request["prompt"]}
+            )
         key = caller()
         if key is None:
             return await self._jobs.submit(submission)
