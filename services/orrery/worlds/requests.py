@@ -174,14 +174,14 @@ def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
 
 def _num_conditional_frames(asked: RequestedWorld, spec: DenoiserSpec, workflow: Workflow) -> int:
     frames = 1 if asked.num_conditional_frames is None else asked.num_conditional_frames
-    allowed = _conditioning(spec, workflow)
+    allowed = conditioning_frames(spec, workflow)
     if frames not in allowed:
         message = f"num_conditional_frames {frames} is not offered for {workflow}"
         raise InvalidField(message, field="num_conditional_frames", allowed=list(allowed))
     return frames
 
 
-def _conditioning(spec: DenoiserSpec, workflow: Workflow) -> tuple[int, ...]:
+def conditioning_frames(spec: DenoiserSpec, workflow: Workflow) -> tuple[int, ...]:
     """Only video2world takes a clip; a world from text is conditioned on the one image made before it."""
     return spec.num_conditional_frames if workflow is Workflow.VIDEO2WORLD else (1,)
 
@@ -217,8 +217,13 @@ def _choice(field: str, value: str, options: type[Choice]) -> Choice:
         raise InvalidField(f"{field} {value!r} is not known", field=field, allowed=[str(o) for o in options]) from None
 
 
+def output_formats(workflow: Workflow) -> tuple[OutputFormat, ...]:
+    """What the workflow may be published as, the default first."""
+    return (OutputFormat.PNG,) if workflow is Workflow.TEXT2IMAGE else (OutputFormat.MP4, OutputFormat.MKV)
+
+
 def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
-    formats = (OutputFormat.PNG,) if workflow is Workflow.TEXT2IMAGE else (OutputFormat.MP4, OutputFormat.MKV)
+    formats = output_formats(workflow)
     wanted = asked.output_format or formats[0].value
     if wanted not in formats:
         allowed = [str(known) for known in formats]
@@ -243,7 +248,7 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
         },
         "num_frames": {"default": spec.default_num_frames, "allowed": str(spec.num_frames)},
         "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
-        "num_conditional_frames": {"default": 1, "allowed": list(_conditioning(spec, workflow))},
+        "num_conditional_frames": {"default": 1, "allowed": list(conditioning_frames(spec, workflow))},
         "num_inference_steps": {
             "default": model.default_num_inference_steps,
             "allowed": str(model.num_inference_steps),
