@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import click
 import typer
 
-from orrery.client import evaluation, jobs, listing, watching, worlds
+from orrery.client import evaluation, jobs, keys, listing, watching, worlds
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
@@ -23,6 +23,7 @@ for group in (worlds, watching, listing):
     app.add_typer(group.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(keys.app, name="keys")
 
 INTERRUPTED = 130
 
@@ -45,6 +46,7 @@ def up(
     """Runs everything on this machine until Ctrl-C."""
     from orrery.embedded.settings import on_free_ports
 
+    keys.refuse_exposure(host)
     settings = on_free_ports(home, _components(models_dir), gateway_port=port, grpc_port=grpc_port, triton_port=triton_port)
     settings = replace(settings, gateway_host=host, model=model, transformer=transformer, stages=stages)
     asyncio.run(_up(settings))
