@@ -11,21 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
-from orrery.client import evaluation, jobs, keys, listing, watching, worlds
+from orrery.client import batches, evaluation, jobs, keys, listing, watching, worlds
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
-for group in (worlds, watching, listing):
+for group in (worlds, batches, watching, listing):
     app.add_typer(group.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(keys.app, name="keys")
-
-INTERRUPTED = 130
 
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
 Models = Annotated[Path, typer.Option(help="The folder of components.")]
@@ -108,20 +105,10 @@ def _logging() -> None:
 
 def main() -> None:
     """Runs the command. A typed error becomes one line, with `--json` one of JSON, and an exit status of its own."""
-    raise SystemExit(_run())
-
-
-def _run() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        typer.echo("orrery: interrupted", err=True)
-        return INTERRUPTED
+        app()  # ends with 2 for a wrong command line, and with 130 when it is interrupted
     except OrreryError as error:
-        return _tell(error)
+        raise SystemExit(_tell(error)) from None
 
 
 def _tell(error: OrreryError) -> int:

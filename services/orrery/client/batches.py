@@ -1,0 +1,150 @@
+"""`orrery batch`: many requests in one file, their videos in one folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orrery.client.options import Connection, Json, expanded
+from orrery.worlds.errors import InvalidField, OrreryError, StageFailed, from_dict
+
+if TYPE_CHECKING:
+    from orrery.sdk import Batch, Client
+
+app = typer.Typer()
+
+REFERENCE = "input_reference"
+RESULTS = "results.jsonl"
+REMOTE = ("data:", "https:", "http:")
+
+Requests = list[tuple[str, dict[str, Any]]]
+"""Of each the name of its result and its body."""
+
+
+@app.command()
+@expanded
+def batch(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSONL: bodies of requests, or OpenAI's lines.")],
+    connection: Connection,
+    output: Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="The folder of videos.")] = Path("outputs"),
+    detach: Annotated[bool, typer.Option(help="Submits and does not wait.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Makes a video of each line of FILE. Called again, it makes only those that the folder does not have."""
+    requests = [(name, body) for name, body in read_requests(file) if not _path(output, name, body).exists()]
+    if not requests:
+        typer.echo(f"{output} has all of {file}", err=True)
+        return
+    with connection.client() as client:
+        taken = client.batch(requests)
+        if detach:
+            typer.echo(taken.model_dump_json(exclude_unset=True) if as_json else taken.id)
+            return
+        ended = _followed(client, taken)
+        output.mkdir(parents=True, exist_ok=True)
+        errors = list(_fetched(client, ended, dict(requests), output, as_json=as_json))
+    if errors:
+        typer.echo(f"{len(errors)} of {len(requests)} failed; {output / RESULTS} says why", err=True)
+        raise errors[0]
+
+
+def read_requests(file: Path) -> Requests:
+    """Raises `InvalidField` naming the line and field at fault: bad JSON, a name used twice, a file that is not there."""
+    requests: Requests = []
+    seen: set[str] = set()
+    lines = [(number, line) for number, line in enumerate(file.read_text().splitlines(), start=1) if line.strip()]
+    for number, line in lines:
+        place = f"{file} line {number}"
+        name, body = _request(line, place, default=str(len(requests)))
+        if name in seen or not name or "/" in name or name.startswith("."):
+            raise InvalidField(f"{place}, custom_id: {name!r} is no new name for a file", field="custom_id")
+        seen.add(name)
+        requests.append((name, _with_media(body, file.parent, place)))
+    return requests
+
+
+def _request(line: str, place: str, *, default: str) -> tuple[str, dict[str, Any]]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidField(f"{place}: this is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidField(f"{place}: this is no object")
+    name = str(value.pop("custom_id", default))
+    body = value.get("body", value)
+    if not isinstance(body, dict):
+        raise InvalidField(f"{place}, body: this is no object", field="body")
+    return name, body
+
+
+def _with_media(body: dict[str, Any], folder: Path, place: str) -> dict[str, Any]:
+    """A path, which is relative to the file of requests, becomes what it leads to."""
+    reference = body.get(REFERENCE)
+    if not isinstance(reference, str) or reference.startswith(REMOTE):
+        return body
+    path = folder / reference
+    if not path.is_file():
+        raise InvalidField(f"{place}, {REFERENCE}: there is no file {path}", field=REFERENCE)
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return body | {REFERENCE: f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"}
+
+
+def _path(folder: Path, name: str, body: dict[str, Any]) -> Path:
+    return folder / f"{name}.{body.get('output_format') or 'mp4'}"
+
+
+def _followed(client: Client, taken: Batch) -> Batch:
+    """The batch when it has ended. An interrupt cancels it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(taken.status, total=None)
+
+        def changed(now: Batch) -> None:
+            counts = now.request_counts
+            done = counts.get("completed", 0) + counts.get("failed", 0)
+            progress.update(task, description=now.status, total=counts.get("total") or None, completed=done)
+
+        try:
+            return client.wait_batch(taken.id, on_change=changed)
+        except KeyboardInterrupt:
+            client.cancel_batch(taken.id)
+            raise
+
+
+def _fetched(
+    client: Client, ended: Batch, bodies: dict[str, dict[str, Any]], folder: Path, *, as_json: bool
+) -> Iterator[OrreryError]:
+    """Downloads what was made; gives the errors of the rest."""
+    if ended.status == "failed":
+        yield StageFailed(f"batch {ended.id} was refused: {json.dumps((ended.model_extra or {}).get('errors'))}")
+        return
+    with (folder / RESULTS).open("a") as results:
+        for line in client.batch_results(ended):
+            results.write(json.dumps(line) + "\n")
+            path = _path(folder, line["custom_id"], bodies[line["custom_id"]])
+            error = _error_of(line)
+            if error is not None:
+                yield error
+            else:
+                client.download(line["response"]["body"]["id"], path)
+            if as_json:
+                typer.echo(json.dumps(line | {"output": None if error else str(path)}))
+            elif error is None:
+                typer.echo(str(path))
+
+
+def _error_of(line: dict[str, Any]) -> OrreryError | None:
+    """Why a request of a batch has no video."""
+    response = line["response"]
+    if response is None:
+        return StageFailed(f"{line['custom_id']}: {line['error']['message']}")
+    return None if response["status_code"] == 200 else from_dict(response["body"]["error"])
