@@ -9,6 +9,7 @@ from typing import Any
 
 from orrery.gateway.context import Gateway
 from orrery.gateway.fields import read_value, requested_world
+from orrery.gateway.parameters import RESPONSE_FORMATS
 from orrery.gateway.submitting import guard, submit
 from orrery.gateway.taking import Taken
 from orrery.gateway.terms import Terms, body_digest
@@ -89,7 +90,6 @@ async def _by_address(_gateway: Gateway, job: Job, base_url: str) -> dict[str, A
 
 
 _FORMS: dict[str, Callable[[Gateway, Job, str], Awaitable[dict[str, Any]]]] = {"b64_json": _inline, "url": _by_address}
-RESPONSE_FORMATS = tuple(_FORMS)
 
 
 def _count(value: Any, model: ModelSpec) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from orrery.gateway.fields import read_value
-from orrery.gateway.parameters import MAX_RETENTION, MIN_RETENTION, PRIORITIES
+from orrery.gateway.parameters import MAX_RETENTION, MAX_URL, MIN_RETENTION, PRIORITIES
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.records import Idempotency, Priority
 from orrery.worlds.errors import InvalidField
@@ -23,8 +23,6 @@ TENANT = "X-Orrery-Tenant"
 KEY = "Idempotency-Key"
 FIELDS = ("priority", "expires_after", "webhook_url")
 """Fields of a body that are not about the world."""
-
-MAX_URL = 2048
 
 TENANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 

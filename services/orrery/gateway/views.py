@@ -8,7 +8,7 @@ from typing import Any
 
 from orrery.gateway.deriving import remixed_from, shown_frames
 from orrery.gateway.forecast import Forecast
-from orrery.gateway.parameters import request_parameters
+from orrery.gateway.parameters import request_parameters, request_schema
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, TaskRecord, TaskState
@@ -99,5 +99,6 @@ def model_view(model: ModelSpec, settings: GatewaySettings) -> dict[str, Any]:
         "random_weights": model.name in settings.random_weights,
         "workflows": [str(workflow) for workflow in model.workflows],
         "parameters": {str(workflow): request_parameters(model, workflow) for workflow in model.workflows},
+        "schemas": {str(workflow): request_schema(model, workflow) for workflow in model.workflows},
         "max_outputs": model.max_outputs,
     }
