@@ -38,6 +38,7 @@ def up(
     model: Annotated[str | None, typer.Option(help="The default model.")] = None,
     transformer: Annotated[str, typer.Option(help="in_process, or bls: as a Triton model of its own.")] = "in_process",
     triton_port: Annotated[int | None, typer.Option(help="Triton's gRPC port; any free one if not given.")] = None,
+    triton_http_port: Annotated[int | None, typer.Option(help="Triton's HTTP port; it speaks none if not given.")] = None,
     stages: Annotated[int, typer.Option(min=1, help="How many stage processes share the work.")] = 1,
 ) -> None:
     """Runs everything on this machine until Ctrl-C."""
@@ -46,6 +47,7 @@ def up(
     keys.refuse_exposure(host)
     settings = on_free_ports(home, _components(models_dir), gateway_port=port, grpc_port=grpc_port, triton_port=triton_port)
     settings = replace(settings, gateway_host=host, model=model, transformer=transformer, stages=stages)
+    settings = replace(settings, triton_http_port=triton_http_port)
     asyncio.run(_up(settings))
 
 

@@ -24,6 +24,7 @@ class EmbeddedSettings:
     model: str | None = None
     transformer: str = "in_process"
     stages: int = 1
+    triton_http_port: int | None = None
 
     @property
     def redis_url(self) -> str:

@@ -115,7 +115,8 @@ def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Pr
 
 
 def _stage_environment(settings: EmbeddedSettings, number: int, grpc_port: int, metrics_port: int) -> dict[str, str]:
-    return {
+    http = {} if number or settings.triton_http_port is None else {"ORRERY_TRITON_HTTP_PORT": str(settings.triton_http_port)}
+    return http | {
         "ORRERY_MODELS_DIR": str(settings.models_dir.absolute()),
         "ORRERY_COMPONENTS": ",".join(_components(settings)),
         "ORRERY_TRANSFORMER": settings.transformer,

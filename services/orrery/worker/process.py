@@ -90,6 +90,7 @@ def _triton_options(settings: StageEnvironment, repository: Path, environment: M
         models=(*settings.stages, *_ensembles(settings.stages)),
         grpc_port=settings.triton_grpc_port,
         metrics_port=settings.triton_metrics_port,
+        http_port=settings.triton_http_port,
         log_file=settings.run_dir / "triton.log",
         environment=environment,
     )

@@ -25,8 +25,9 @@ class StageEnvironment(ProcessSettings):
     """What a stage process is told. Times in seconds, sizes in bytes.
 
     `stages` are Triton models to host; `components` those to serve of what `models_dir` holds (all if not given);
-    `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. `threads` are torch's on a CPU,
-    the same on every machine unless told otherwise: sums are split by thread, so the bytes of a video depend on their number.
+    `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. Triton speaks HTTP only where
+    there is a `triton_http_port`. `threads` are torch's on a CPU, the same on every machine unless told otherwise: sums are
+    split by thread, so the bytes of a video depend on their number.
     The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never.
     """
 
@@ -41,6 +42,7 @@ class StageEnvironment(ProcessSettings):
     triton_backends: Path | None = None
     triton_grpc_port: Port = 8001
     triton_metrics_port: Port = 8002
+    triton_http_port: Port | None = None
     shm_bytes: PositiveInt = 1 << 30
     lease_seconds: PositiveFloat = 15.0
     drain_seconds: NonNegativeFloat = 30.0

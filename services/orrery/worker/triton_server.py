@@ -26,7 +26,10 @@ _STABLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class TritonOptions:
-    """How to run Triton. `models` are loaded, nothing else of the repository; ports are on `host`."""
+    """How to run Triton. `models` are loaded, nothing else of the repository; ports are on `host`.
+
+    Without an `http_port` it speaks only gRPC, which is all that a worker needs.
+    """
 
     files: TritonFiles
     repository: Path
@@ -34,6 +37,7 @@ class TritonOptions:
     grpc_port: int
     metrics_port: int
     log_file: Path
+    http_port: int | None = None
     host: str = "127.0.0.1"
     environment: Mapping[str, str] = field(default_factory=dict)
     exit_timeout: int = 8
@@ -52,7 +56,7 @@ class TritonOptions:
             f"--backend-config=python,shm-default-byte-size={16 * 1024 * 1024}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self.models),
-            "--allow-http=false",
+            *self._http(),
             f"--grpc-address={self.host}",
             f"--grpc-port={self.grpc_port}",
             f"--metrics-address={self.host}",
@@ -62,6 +66,11 @@ class TritonOptions:
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={self.exit_timeout}",
         ]
+
+    def _http(self) -> tuple[str, ...]:
+        if self.http_port is None:
+            return ("--allow-http=false",)
+        return (f"--http-address={self.host}", f"--http-port={self.http_port}")
 
 
 class TritonServer:
