@@ -23,7 +23,8 @@ _CANVAS = 96
 
 def shape_of(covers: Floats) -> Shape | None:
     """The shape of what covers these pixels [frames, H, W], empty in no frame; None if it is like no drawing, or changes."""
-    apart = (moments(covers)[:, None] - np.stack([reference(round(area)) for area in covers.sum(axis=(1, 2))])) / SCALES
+    sharp = _sharpened(covers)
+    apart = (moments(sharp)[:, None] - np.stack([reference(round(area)) for area in sharp.sum(axis=(1, 2))])) / SCALES
     shapes = {_nearest(part) for part in np.array_split(apart, _PARTS) if len(part)}
     return shapes.pop() if len(shapes) == 1 else None
 
@@ -68,4 +69,9 @@ def reference(area: int) -> Floats:
         (centres[:, None], centres[None, :]),
         np,
     )
-    return moments(np.clip(2 * covers - 0.5, 0.0, 1.0))
+    return moments(_sharpened(covers))
+
+
+def _sharpened(covers: Floats) -> Floats:
+    """The middle half of a mixture makes the whole step from nothing to everything, so that blur changes little."""
+    return np.clip(2 * covers - 0.5, 0.0, 1.0)

@@ -86,13 +86,10 @@ def _share(cover: Mask | Floats) -> float:
 
 
 def _cover(frames: Frames, behind: NDArray[np.float64], core: Mask, others: Mask) -> Floats:
-    """How much of each pixel the object covers: mixed with the background, an edge has no colour's name.
-
-    The middle half of a mixture makes the whole step from nothing to everything, so that blur changes little.
-    """
+    """How much of each pixel the object covers: mixed with the background, an edge has no colour's name."""
     own = np.median(frames[core], axis=0)
     toward = (own - behind) / np.square(own - behind).sum()
-    cover = np.clip(2 * ((frames.astype(np.float64) - behind) @ toward) - 0.5, 0.0, 1.0)
+    cover = np.clip((frames.astype(np.float64) - behind) @ toward, 0.0, 1.0)
     own_pixels = grown(core, (cover > 0) & dilated(core, _HALO) & ~others)
     return np.where(own_pixels, cover, 0.0)
 
