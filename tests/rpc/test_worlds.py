@@ -42,6 +42,15 @@ async def test_a_reference_starts_the_world(caller: Caller) -> None:
     assert (refused.code, refused.details["ErrorInfo"].reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEDIA")
 
 
+async def test_a_reference_may_be_a_file_that_was_put_there_before(caller: Caller) -> None:
+    upload = {"file": ("in.png", png(64, 48))}
+    file = (await caller.rig.client.post("/v1/files", data={"purpose": "vision"}, files=upload)).json()
+    world = await caller.create(input_reference_uri=file["id"])
+    assert (await caller.rig.conditioning(world.id)).shape == (1, 48, 64, 3)
+    refused = await refusal(caller.create(input_reference_uri=file["id"], input_reference=png(8, 8)))
+    assert refused.details["BadRequest"].field_violations[0].field == "input_reference_uri"
+
+
 async def test_a_key_gives_the_same_job_whatever_the_transport(caller: Caller) -> None:
     key = (("idempotency-key", "k-1"), ("x-orrery-tenant", "studio"))
     first, again = await caller.create(key, seed=1), await caller.create(key, seed=1)

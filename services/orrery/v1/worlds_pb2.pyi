@@ -74,6 +74,7 @@ class CreateRequest(_message.Message):
     EXPIRES_AFTER_FIELD_NUMBER: _builtins.int
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     INPUT_REFERENCE_FIELD_NUMBER: _builtins.int
+    INPUT_REFERENCE_URI_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     model: _builtins.str
     negative_prompt: _builtins.str
@@ -99,6 +100,8 @@ class CreateRequest(_message.Message):
     webhook_url: _builtins.str
     input_reference: _builtins.bytes
     """An image or clip that the world begins with; the whole message may have as many bytes as a JSON body."""
+    input_reference_uri: _builtins.str
+    """The same as it is written over HTTP: the id of a file of `/v1/files`, or an https URL where the gateway fetches those."""
     def __init__(
         self,
         *,
@@ -122,10 +125,11 @@ class CreateRequest(_message.Message):
         expires_after: _builtins.int | None = ...,
         webhook_url: _builtins.str | None = ...,
         input_reference: _builtins.bytes | None = ...,
+        input_reference_uri: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aspect_ratio: _TypeAlias = _typing.Literal["aspect_ratio"]  # noqa: Y015
     _WhichOneofArgType__aspect_ratio: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio"]  # noqa: Y015
@@ -137,6 +141,8 @@ class CreateRequest(_message.Message):
     _WhichOneofArgType__guidance_scale: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale"]  # noqa: Y015
     _WhichOneofReturnType__input_reference: _TypeAlias = _typing.Literal["input_reference"]  # noqa: Y015
     _WhichOneofArgType__input_reference: _TypeAlias = _typing.Literal["_input_reference", b"_input_reference"]  # noqa: Y015
+    _WhichOneofReturnType__input_reference_uri: _TypeAlias = _typing.Literal["input_reference_uri"]  # noqa: Y015
+    _WhichOneofArgType__input_reference_uri: _TypeAlias = _typing.Literal["_input_reference_uri", b"_input_reference_uri"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
@@ -175,6 +181,8 @@ class CreateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_scale) -> _WhichOneofReturnType__guidance_scale | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_reference) -> _WhichOneofReturnType__input_reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_reference_uri) -> _WhichOneofReturnType__input_reference_uri | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload

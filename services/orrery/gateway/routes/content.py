@@ -38,7 +38,7 @@ UNKNOWN = "application/octet-stream"
 async def content(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
     """The file or, as `Range` asks, one part of it; its digest is the ETag."""
     job = await gateway.jobs.get(checked_id(job_id))
-    ref = _file_of(job, variant)
+    ref = file_of(job, variant)
     etag = f'"{ref.digest}"'
     if is_known(request.headers, etag):
         return Response(status_code=304, headers={"ETag": etag})
@@ -59,14 +59,14 @@ async def image(gateway: Context, request: Request, job_id: str) -> Response:
 async def head(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
     """What a GET of the whole file would say of it."""
     job = await gateway.jobs.get(checked_id(job_id))
-    ref = _file_of(job, variant)
+    ref = file_of(job, variant)
     if is_known(request.headers, f'"{ref.digest}"'):
         return Response(status_code=304, headers={"ETag": f'"{ref.digest}"'})
-    media_type, headers = await _described(gateway, job, variant, ref)
+    media_type, headers = await described(gateway, job, variant, ref)
     return Response(media_type=media_type, headers=headers | {"Content-Length": str(ref.size)})
 
 
-def _file_of(job: Job, variant: str) -> ArtifactRef:
+def file_of(job: Job, variant: str) -> ArtifactRef:
     if variant not in VARIANTS:
         raise InvalidField(f"there is no variant {variant[:80]!r}", field="variant", allowed=sorted(VARIANTS))
     if job.state is not JobState.COMPLETED:
@@ -77,7 +77,7 @@ def _file_of(job: Job, variant: str) -> ArtifactRef:
 
 
 async def _answer(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef, part: Part | None) -> Response:
-    media_type, headers = await _described(gateway, job, variant, ref)
+    media_type, headers = await described(gateway, job, variant, ref)
     if part is None:
         file = await _open(gateway.artifacts.stream(ref))
         headers["Content-Length"] = str(ref.size)
@@ -87,7 +87,7 @@ async def _answer(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef, pa
     return StreamingResponse(file.chunks(), 206, media_type=media_type, headers=headers)
 
 
-async def _described(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef) -> tuple[str, dict[str, str]]:
+async def described(gateway: Gateway, job: Job, variant: str, ref: ArtifactRef) -> tuple[str, dict[str, str]]:
     """The media type and the headers that every answer about the file has."""
     head = b"" if variant == "video" else await anext(gateway.artifacts.part(ref, 0, min(HEAD_BYTES, ref.size)))
     media_type = media_type_of(job, variant, head)

@@ -14,6 +14,7 @@ from orrery.gateway.references import REFERENCE
 from orrery.gateway.views import job_view
 from orrery.jobs.records import Event, Job, JobState
 from orrery.v1 import worlds_pb2 as v1
+from orrery.worlds.errors import InvalidField
 
 STATUSES = {
     JobState.QUEUED: v1.STATUS_QUEUED,
@@ -30,9 +31,17 @@ TASK_FIELDS = ("id", "stage", "state", "attempt", "memo", "step", "num_steps")
 """Fields that mean the same in the view of a job and in its message."""
 
 
+URI = "input_reference_uri"
+
+
 def values_of(request: v1.CreateRequest) -> dict[str, Any]:
-    """The fields that were given, as the body of a `POST /v1/videos` would name them, without the reference."""
-    return {field.name: value for field, value in request.ListFields() if field.name != REFERENCE}
+    """The fields that were given, as the body of a `POST /v1/videos` would name them, without the bytes of a reference."""
+    given = {field.name: value for field, value in request.ListFields() if field.name != REFERENCE}
+    if URI not in given:
+        return given
+    if request.HasField("input_reference"):
+        raise InvalidField(f"give {REFERENCE} or {URI}, not both", field=URI, allowed="one of the two")
+    return {REFERENCE if name == URI else name: value for name, value in given.items()}
 
 
 def headers_of(metadata: Metadata | None) -> Headers:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from orrery.gateway.edge.errors import TooManyRequests
 from orrery.worlds.errors import OrreryError, QueueFull, StoreUnavailable
 
 DOMAIN = "orrery"
@@ -52,7 +53,7 @@ def _retry(error: OrreryError) -> Message | None:
 
 def retry_seconds(error: OrreryError) -> int | None:
     """After how many whole seconds the same call may be taken; None if asking again changes nothing."""
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | TooManyRequests):
         return max(1, math.ceil(error.retry_after))
     return STORE_RETRY_SECONDS if isinstance(error, StoreUnavailable) else None
 

@@ -12,16 +12,16 @@ from grpc.aio import ServicerContext
 
 from orrery.gateway.context import Gateway
 from orrery.gateway.following import ENDS
-from orrery.gateway.routes.content import VARIANTS, media_type_of
+from orrery.gateway.routes.content import described, file_of
 from orrery.gateway.routes.events import checked_event_id
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.rpc.messages import event_of, headers_of, values_of, world_of
-from orrery.gateway.taking import Taken, take_world
-from orrery.gateway.terms import read_terms
-from orrery.jobs.records import Event, Job, JobState
+from orrery.gateway.taking import Taken, take_body, take_world
+from orrery.gateway.terms import Terms, read_terms
+from orrery.jobs.records import Event, Job
 from orrery.v1 import worlds_pb2 as v1
 from orrery.v1.worlds_pb2_grpc import WorldsServicer
-from orrery.worlds.errors import InvalidField, JobNotFinished, OrreryError
+from orrery.worlds.errors import InvalidField, OrreryError
 from orrery.worlds.plan import ArtifactRef
 
 Context = ServicerContext[Any, Any]
@@ -47,12 +47,16 @@ class Worlds(WorldsServicer):
     async def Create(self, request: v1.CreateRequest, context: Context) -> v1.World:  # noqa: N802
         values = values_of(request)
         terms = read_terms(headers_of(context.invocation_metadata()), dict(values), self._gateway.settings, form=False)
-        reference = BytesIO(request.input_reference) if request.HasField("input_reference") else None
-        taken = await self._unless_left(take_world(self._gateway, values, reference, terms, form=False))
+        taken = await self._unless_left(self._take(request, values, terms))
         forecast = await self._gateway.forecaster.forecast(taken.job)
         if not taken.replayed:
             self._gateway.forecaster.promise(taken.job, forecast)
         return world_of(taken.job, forecast, replayed=taken.replayed)
+
+    async def _take(self, request: v1.CreateRequest, values: dict[str, Any], terms: Terms) -> Taken:
+        if not request.HasField("input_reference"):
+            return await take_body(self._gateway, values, terms, form=False)
+        return await take_world(self._gateway, values, BytesIO(request.input_reference), terms, form=False)
 
     async def _unless_left(self, taking: Coroutine[Any, Any, Taken]) -> Taken:
         """A deadline that passes in the middle must not cut a submission in two: it is ended, then taken back."""
@@ -102,27 +106,22 @@ class Worlds(WorldsServicer):
 
     async def Download(self, request: v1.DownloadRequest, context: Context) -> AsyncIterator[v1.Chunk]:  # noqa: N802, ARG002
         variant = request.variant or "video"
-        if variant not in VARIANTS:
-            raise InvalidField(f"there is no variant {variant!r}", field="variant", allowed=sorted(VARIANTS))
         job = await self._gateway.jobs.get(checked_id(request.id))
-        if job.state is not JobState.COMPLETED:
-            raise JobNotFinished(f"job {job.id} is {job.state}: only a completed job has content")
-        ref = job.result[VARIANTS[variant]]
+        ref = file_of(job, variant)
         if not 0 <= request.offset <= ref.size:
             raise InvalidField(f"offset {request.offset} is not in the file", field="offset", allowed=f"0 to {ref.size}")
-        async for chunk in self._chunks(job, variant, ref, request.offset):
-            yield chunk
-
-    async def _chunks(self, job: Job, variant: str, ref: ArtifactRef, offset: int) -> AsyncIterator[v1.Chunk]:
-        """The whole file is read even for its end: only the whole has a digest to check it by."""
-        position, file = 0, None
-        async for data in self._gateway.artifacts.stream(ref):
-            if file is None:
-                file = v1.FileInfo(media_type=media_type_of(job, variant, data), size=ref.size, digest=ref.digest)
-                yield v1.Chunk(file=file)
-            for start in range(max(0, offset - position), len(data), CHUNK_BYTES):
+        media_type, _ = await described(self._gateway, job, variant, ref)
+        yield v1.Chunk(file=v1.FileInfo(media_type=media_type, size=ref.size, digest=ref.digest))
+        if request.offset == ref.size:
+            return
+        async for data in self._from(ref, request.offset):
+            for start in range(0, len(data), CHUNK_BYTES):
                 yield v1.Chunk(data=bytes(data[start : start + CHUNK_BYTES]))
-            position += len(data)
+
+    def _from(self, ref: ArtifactRef, offset: int) -> AsyncIterator[bytes]:
+        """Of the whole file the digest is checked on the way; of its end the client must, over what it had and this."""
+        artifacts = self._gateway.artifacts
+        return artifacts.part(ref, offset, ref.size) if offset else artifacts.stream(ref)
 
     async def _world(self, job: Job) -> v1.World:
         return world_of(job, await self._gateway.forecaster.forecast(job))
