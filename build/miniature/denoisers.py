@@ -92,8 +92,10 @@ class Objective:
     def __init__(self, networks: Denoisers, recipe: Recipe, latents: Latents, captions: Captions, device: torch.device):
         self._networks, self._recipe, self._latents, self._captions, self._device = networks, recipe, latents, captions, device
         self._cuda = device.type == "cuda"
-        compiled = torch.compile if self._cuda else lambda module: module
-        self._image, self._world = compiled(networks.image), compiled(networks.world)
+        self._image, self._world = networks.image, networks.world
+        if self._cuda:
+            for block in (*networks.image.transformer_blocks, *networks.world.transformer_blocks):
+                block.compile(dynamic=False)
 
     def __call__(self, step: int) -> dict[str, torch.Tensor]:
         count = self._recipe.denoiser_batch

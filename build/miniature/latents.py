@@ -25,7 +25,7 @@ class Latents:
         return (self.values[numbers].float() - self.mean.view(shape)) / self.std.view(shape)
 
 
-def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 32) -> Latents:
+def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 128) -> Latents:
     """From the cache in `work`, or by encoding every scene."""
     path = work / "latents.pt"
     if path.exists():

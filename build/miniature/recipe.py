@@ -10,17 +10,17 @@ class Recipe:
     """Steps are optimiser steps. Scenes are numbered from 0; the tokenizer draws its own beyond those of the denoisers."""
 
     seed: int = 20261120
-    scenes: int = 120_000
+    scenes: int = 60_000
     captions_per_scene: int = 4
 
-    tokenizer_steps: int = 6_000
+    tokenizer_steps: int = 8_000
     tokenizer_batch: int = 16
-    tokenizer_frames: int = 17
-    tokenizer_crop: int = 64
+    tokenizer_frames: int = 9
+    tokenizer_crop: int = 96
     tokenizer_rate: float = 1.5e-3
     kl_weight: float = 1e-4
 
-    denoiser_steps: int = 40_000
+    denoiser_steps: int = 26_000
     denoiser_batch: int = 256
     denoiser_rate: float = 1e-3
     warm_up: int = 500
@@ -36,7 +36,6 @@ SMOKE = Recipe(
     scenes=32,
     tokenizer_steps=3,
     tokenizer_batch=1,
-    tokenizer_frames=5,
     tokenizer_crop=32,
     denoiser_steps=3,
     denoiser_batch=4,

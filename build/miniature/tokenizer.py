@@ -14,8 +14,7 @@ from miniature.scenery import Scenery
 from miniature.training import Run
 from orrery.miniature.vocabulary import FRAMES, SIDE
 
-WHOLE_EVERY = 4
-"""Every so many steps the batch is whole frames instead of crops, and fewer of them."""
+LONG_EVERY = 4
 
 
 def train(work: Path, recipe: Recipe, scenery: Scenery, device: torch.device) -> Any:
@@ -45,18 +44,15 @@ def _edge_error(decoded: torch.Tensor, video: torch.Tensor) -> torch.Tensor:
 
 
 def _crops(scenery: Scenery, recipe: Recipe, step: int, device: torch.device) -> torch.Tensor:
+    """Parts of random clips. Every `LONG_EVERY` steps they are half as many and twice as long."""
     random = torch.Generator().manual_seed(recipe.seed + step)
-    whole = step % WHOLE_EVERY == 0
-    size = SIDE if whole else recipe.tokenizer_crop
-    count = max(1, recipe.tokenizer_batch // 2) if whole else recipe.tokenizer_batch
-    numbers = torch.randint(len(scenery), (count,), generator=random).to(device)
-    start, top, left = (int(torch.randint(room + 1, (1,), generator=random)) for room in _rooms(recipe, size))
+    times = 2 if step % LONG_EVERY == 0 else 1
+    size, frames = recipe.tokenizer_crop, times * (recipe.tokenizer_frames - 1) + 1
+    numbers = torch.randint(len(scenery), (max(1, recipe.tokenizer_batch // times),), generator=random).to(device)
+    rooms = (FRAMES - frames, SIDE - size, SIDE - size)
+    start, top, left = (int(torch.randint(room + 1, (1,), generator=random)) for room in rooms)
     clip = scenery.clips(numbers)
-    return clip[:, :, start : start + recipe.tokenizer_frames, top : top + size, left : left + size].contiguous()
-
-
-def _rooms(recipe: Recipe, size: int) -> tuple[int, int, int]:
-    return FRAMES - recipe.tokenizer_frames, SIDE - size, SIDE - size
+    return clip[:, :, start : start + frames, top : top + size, left : left + size].contiguous()
 
 
 @torch.no_grad()
@@ -69,5 +65,10 @@ def encode(vae: Any, clips: torch.Tensor, device: torch.device) -> torch.Tensor:
 @torch.no_grad()
 def psnr(vae: Any, clips: torch.Tensor) -> float:
     """Of reconstructions, in dB, for values in [-1, 1]."""
-    decoded = vae.decode(vae.encode(clips).latent_dist.mean).sample.clamp(-1, 1)
-    return float(10 * torch.log10(4 / ((decoded - clips) ** 2).mean()))
+    errors = [(_reconstructed(vae, clip) - clip) ** 2 for clip in clips.split(1)]
+    return float(10 * torch.log10(4 / torch.cat(errors).mean()))
+
+
+def _reconstructed(vae: Any, clip: torch.Tensor) -> torch.Tensor:
+    decoded: torch.Tensor = vae.decode(vae.encode(clip).latent_dist.mean).sample
+    return decoded.clamp(-1, 1)
