@@ -18,6 +18,7 @@ from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
+from orrery.gateway.openapi.document import install_document
 from orrery.gateway.references import DataUrls, References
 from orrery.gateway.routes import (
     batches,
@@ -71,6 +72,7 @@ def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    install_document(app, settings)
     return app
 
 

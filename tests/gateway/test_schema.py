@@ -1,0 +1,93 @@
+"""The OpenAPI document is true: `schemathesis` asks everything that it allows, and things that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.rig import Rig, Worker, rig_of
+from gateway.samples import clip
+from gateway.served import served
+from gateway.test_service import POOLS
+from orrery.gateway.app import ROUTERS
+from orrery.gateway.openapi.operations import OPERATIONS
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "use_after_free",
+    "ensure_resource_availability",
+)
+ENDLESS = "followAll"
+"""The events of all jobs have no end, so nobody can wait for the answer."""
+
+SECONDS = 150
+
+
+async def working(rig: Rig) -> None:
+    """Does whatever is submitted, in pools that have somebody."""
+    await rig.jobs.announce("worker-1", POOLS, seconds=3600)
+    worker = Worker(rig.jobs, rig.artifacts, media=clip(17, 176, 96))
+    while True:
+        page = await rig.jobs.list(after=None, limit=100, order="desc")
+        for job in page.jobs:
+            if not job.state.ended:
+                await worker.finish(job.id)
+        await asyncio.sleep(0.02)
+
+
+async def schemathesis(url: httpx.URL, folder: Path, *options: str) -> tuple[int, str]:
+    command = [str(Path(sys.executable).with_name("st")), "run", str(url.join("/openapi.json")), "--checks", ",".join(CHECKS)]
+    fixed = ["--seed", "7", "--request-timeout", "20", "--exclude-operation-id", ENDLESS, "--generation-database", "none"]
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *fixed,
+        *options,
+        cwd=folder,
+        env=environment | {"NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(SECONDS):
+        output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+@pytest.mark.parametrize(
+    ("phases", "examples"),
+    [("examples,coverage,fuzzing", "12"), ("stateful", "12")],
+    ids=["alone", "in-sequences"],
+)
+async def test_the_document_is_true(phases: str, examples: str, tmp_path: Path) -> None:
+    async with rig_of() as rig, served(rig.app) as client:
+        work = asyncio.create_task(working(rig))
+        try:
+            code, output = await schemathesis(client.base_url, tmp_path, "--phases", phases, "--max-examples", examples)
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+    assert code == 0, output
+    assert "Tested: 4" in output or "Stateful" in output, output
+
+
+def test_every_route_has_its_row_and_every_row_its_route() -> None:
+    routes = {
+        (method.lower(), route.path)  # type: ignore[attr-defined]
+        for router in ROUTERS
+        for route in router.routes
+        for method in route.methods  # type: ignore[attr-defined]
+    }
+    assert routes == set(OPERATIONS)
+    assert len({operation.id for operation in OPERATIONS.values()}) == len(OPERATIONS)
