@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: help demo test check format bench chaos up config stubs models clean
+.PHONY: help demo test check format bench chaos up config stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's client from its asynchronous one
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
 	$(BIN)/python build/sync_client.py services/orrery/sdk
+
+docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code
+	$(BIN)/python build/reference.py docs/api.md
 
 clean:  ## Remove what the other verbs made
 	rm -rf $(VENV) .orrery demo-output bench-results

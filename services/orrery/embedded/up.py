@@ -32,9 +32,9 @@ async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float 
     try:
         for program in programs(settings):
             await processes.start(program)
-        await _until_ready(settings, processes, say, ready_seconds)
         (settings.home / "triton-url").write_text(f"{settings.host}:{settings.triton_port}\n")
         (settings.home / "grpc-url").write_text(f"{settings.grpc_target}\n")
+        await _until_ready(settings, processes, say, ready_seconds)
         yield processes
     finally:
         await processes.stop()
