@@ -102,6 +102,8 @@ def checked_url(written: str, policy: Policy) -> httpx.URL:
         _refused("it is no URL")
     if url.scheme != "https" or not url.host or url.userinfo:
         _refused("only https without user and password is fetched")
+    if not 0 < (url.port or HTTPS_PORT) < 65536:
+        _refused("its port is none")
     host = url.host.lower().rstrip(".")
     if policy.hosts and not any(host == known or (known[0] == "." and host.endswith(known)) for known in policy.hosts):
         _refused("the host is not on the list of those that are fetched from")

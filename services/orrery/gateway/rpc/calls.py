@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor, ServicerContext
 from prometheus_client import CollectorRegistry, Counter
 
+from orrery.gateway.errors import MalformedBody
 from orrery.gateway.rpc.statuses import status_of
 from orrery.worlds.errors import OrreryError
 
@@ -36,22 +38,22 @@ class TypedCalls(ServerInterceptor):
         return self._typed(handler, details.method) if handler and details.method.startswith(OURS) else handler
 
     def _typed(self, handler: Handler, method: str) -> Handler:
-        streams = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
+        read, write = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream, method), **streams)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **streams)
+            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream, read, method), None, write)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, read, method), None, write)
 
-    def _unary(self, answer: Any, method: str) -> Any:
-        async def typed(request: Any, context: Context) -> Any:
+    def _unary(self, answer: Any, read: Any, method: str) -> Any:
+        async def typed(data: bytes, context: Context) -> Any:
             async with self._outcome(context, method):
-                return await answer(request, context)
+                return await answer(_message(read, data), context)
 
         return typed
 
-    def _streaming(self, answers: Any, method: str) -> Any:
-        async def typed(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _streaming(self, answers: Any, read: Any, method: str) -> Any:
+        async def typed(data: bytes, context: Context) -> AsyncIterator[Any]:
             async with self._outcome(context, method):
-                async for answer in answers(request, context):
+                async for answer in answers(_message(read, data), context):
                     yield answer
 
         return typed
@@ -71,3 +73,11 @@ class TypedCalls(ServerInterceptor):
             await context.abort_with_status(status_of(OrreryError("the gateway failed; its log says why")))
         finally:
             self._calls.labels(method.rpartition("/")[2], code).inc()
+
+
+def _message(read: Any, data: bytes) -> Any:
+    """Read here, because gRPC itself would tell the client what failed inside. Raises `MalformedBody`."""
+    try:
+        return read(data)
+    except DecodeError:
+        raise MalformedBody("the bytes are not the method's message") from None
