@@ -24,8 +24,9 @@ from redis.asyncio import Redis
 
 from orrery.jobs import keys, wire
 from orrery.jobs.answers import conflict, exhausted, missing_output, no_such_job, progress_data, queue_full
+from orrery.jobs.fanout import Fanout
 from orrery.jobs.outage import outages_named
-from orrery.jobs.reads import Entry, Reads
+from orrery.jobs.reads import Reads
 from orrery.jobs.records import (
     Claim,
     Completion,
@@ -62,6 +63,7 @@ class RedisJobs:
         self._rules = Rules(**terms)
         self._run = Scripts(client, events_kept=events_kept)
         self._reads = Reads(client)
+        self._fanout = Fanout(self._reads, self._state)
 
     @classmethod
     def connect(cls, url: str, *, events_kept: int = 50_000, **terms: Unpack[Terms]) -> Self:
@@ -117,24 +119,10 @@ class RedisJobs:
         """As the protocol says. Raises `JobNotFound`; of a job that is deleted meanwhile the iterator just stops."""
         if after is None:
             after = await self._reads.last_id(keys.EVENTS)
-        followed = self._reads.follow(keys.EVENTS, after) if job_id is None else self._until_end(job_id, after)
+        followed = self._fanout.of_all(after) if job_id is None else self._fanout.of_one(job_id, after)
         async with aclosing(followed) as entries:
             async for entry in entries:
                 yield wire.event(entry)
-
-    async def _until_end(self, job_id: str, after: str) -> AsyncGenerator[Entry, None]:
-        if await self._state(job_id) is None:
-            raise no_such_job(job_id)
-        while True:
-            # Asked before the read: what an ended job has to say is then all there.
-            state = await self._state(job_id)
-            ended = state is None or state.ended
-            batch = await self._reads.later(keys.job_events(job_id), after, wait=0 if ended else self._reads.longest)
-            for entry in batch:
-                yield entry
-                after = entry[0]
-            if ended and not batch:
-                return
 
     async def _state(self, job_id: str) -> JobState | None:
         with outages_named():

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import Redis, Sentinel, SentinelConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis, Sentinel, SentinelConnectionPool
 
 from orrery.jobs.outage import outages_named
+
+CONNECTIONS = 64
+"""Of one client; commands beyond wait for one for so many seconds. Those that wait for news hold theirs meanwhile."""
+
+CONNECTION_SECONDS = 20
+
+CONNECTIONS_TO_MASTER = 1000
+"""Of one client found by Sentinels, whose commands cannot wait for one."""
+
+OPTIONS: dict[str, Any] = {"decode_responses": True, "health_check_interval": 30}
 
 OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
@@ -35,7 +45,8 @@ def client_of(url: str) -> Redis:
     """
     if urlsplit(url).scheme == "sentinel":
         return _master(url)
-    return Redis.from_url(url, decode_responses=True, health_check_interval=30)
+    options = {"max_connections": CONNECTIONS, "timeout": CONNECTION_SECONDS} | OPTIONS
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
 
 
 async def close(client: Redis) -> None:
@@ -58,7 +69,7 @@ def _master(url: str) -> Redis:
     for name in ("host", "port"):
         options.pop(name, None)
     sentinel = Sentinel([_place(place) for place in places.split(",")], sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
-    options |= {"decode_responses": True, "health_check_interval": 30}
+    options |= {"max_connections": CONNECTIONS_TO_MASTER} | OPTIONS
     return cast(Redis, sentinel.master_for(unquote(service), **options))
 
 
