@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,10 +30,14 @@ WORDS = {
 }
 
 
+SETTINGS = Path(__file__).parent.parent / "pyproject.toml"
+
+
 def sync_source(source: str) -> str:
     for word, other in WORDS.items():
         source = source.replace(word, other)
-    return source
+    formatting = [sys.executable, "-m", "ruff", "format", "--config", SETTINGS, "--stdin-filename", "client.py", "-"]
+    return subprocess.run(formatting, input=source, capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -108,23 +108,33 @@ async def test_a_batch_is_made_and_made_up_for(shell: Shell) -> None:
     lines: list[dict[str, Any]] = [
         {"prompt": "one", "seed": 1},
         {"custom_id": "two", "method": "POST", "url": "/v1/videos", "body": {"prompt": "two", "input_reference": "in.png"}},
-        {"custom_id": "bad", "prompt": "three", "num_frames": 10},
+        {"custom_id": "three", "prompt": "three", "input_reference": "in.png", "output_format": "mkv"},
+        {"custom_id": "bad", "prompt": "four", "num_frames": 10},
     ]
     (shell.folder / "many.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     async with shell.working():
         done = await shell.run("batch", "many.jsonl", "-o", "made")
         assert (done.status, "num_frames" in done.err) == (2, True), done.err
-        assert {"made/0.mp4", "made/two.mp4", "made/results.jsonl"} < set(written(shell))
-        assert len(await jobs_of(shell)) == 2
-        (shell.folder / "many.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+        assert {"made/0.mp4", "made/two.mp4", "made/three.mkv", "made/results.jsonl"} < set(written(shell))
+        assert len(await jobs_of(shell)) == 3
+        uploads = (await shell.rig.client.get("/v1/files?purpose=vision")).json()["data"]
+        assert len(uploads) == 1
+        (shell.folder / "many.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:3]))
         again = await shell.run("batch", "many.jsonl", "-o", "made")
-    assert (again.status, len(await jobs_of(shell))) == (0, 2)
+    assert (again.status, len(await jobs_of(shell))) == (0, 3)
 
 
 async def test_a_batch_with_a_missing_file_is_not_sent(shell: Shell) -> None:
     (shell.folder / "many.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two", "input_reference": "gone.png"}\n')
     done = await shell.run("batch", "many.jsonl")
     assert (done.status, "many.jsonl line 2, input_reference: there is no file" in done.err) == (2, True)
+
+
+async def test_an_estimate_is_told_and_nothing_is_made(shell: Shell) -> None:
+    told = await shell.run("estimate", PROMPT, "--num-frames", "9")
+    assert (told.status, re.search(r"num_frames +9\n", told.out) is not None) == (0, True)
+    assert json.loads((await shell.run("estimate", PROMPT, "--json")).out)["object"] == "video.estimate"
+    assert await jobs_of(shell) == []
 
 
 async def test_watch_tells_all_and_ends_as_the_job_does(shell: Shell) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import orrery
-from gateway.rig import THUMBNAIL, VIDEO, eventually
+from gateway.rig import THUMBNAIL, VIDEO, eventually, rig_of
 from gateway.samples import clip, png
-from orrery.sdk import AsyncClient, Client, Event, JobFailed, Unreachable
+from gateway.served import served
+from orrery.client.options import WorldOptions
+from orrery.gateway.terms import FIELDS
+from orrery.jobs.memory import MemoryJobs
+from orrery.sdk import AsyncClient, Client, Event, JobFailed, Parameters, Unreachable
 from orrery.worlds.errors import InvalidField, JobCancelled, JobNotFinished, JobNotFound, PromptBlocked
+from orrery.worlds.requests import RequestedWorld
 from sdk.conftest import QUICK, Served
 
 PROMPT = "a robot arm stacks boxes"
@@ -106,6 +112,62 @@ async def test_a_job_that_ends_without_a_video_is_an_error(gateway: Served, clie
         await client.wait(cancelled.id)
 
 
+async def test_an_estimate_takes_nothing(gateway: Served, client: AsyncClient) -> None:
+    told = await client.estimate(PROMPT, num_frames=9, reference=png(64, 48))
+    assert (told.workflow, told.num_frames, told.queue_position) == ("video2world", 9, 0)
+    assert await gateway.rig.left_behind() == []
+    with pytest.raises(InvalidField):
+        await client.estimate(PROMPT, num_frames=10)
+
+
+async def test_worlds_are_made_of_others(gateway: Served, client: AsyncClient) -> None:
+    first = await client.create(PROMPT, seed=11, num_frames=9)
+    await gateway.rig.work(first.id, media=clip(9, 176, 96))
+    remixed = await client.remix(first.id, "a robot arm paints boxes")
+    assert (remixed.seed, remixed.prompt, remixed.remixed_from_video_id) == (11, "a robot arm paints boxes", first.id)
+    extended, edited = await client.extend(first.id, "it goes on"), await client.edit(first.id, "it turns")
+    assert {extended.workflow, edited.workflow} == {"video2world"}
+    again = {(await client.remix(first.id, PROMPT, idempotency_key="once")).id for _ in range(2)}
+    assert len(again) == 1
+
+
+async def test_a_batch_is_made_of_bodies_and_files(gateway: Served, client: AsyncClient) -> None:
+    file = await client.upload(png(64, 48), seconds=3600)
+    bodies = [("red", {"prompt": "red", "input_reference": {"file_id": file.id}}), ("bad", {"prompt": "bad", "seed": -1})]
+    batch = await client.batch(bodies)
+    seen: list[str] = []
+    waiting = asyncio.create_task(client.wait_batch(batch.id, on_change=lambda now: seen.append(now.status)))
+    (job_id,) = await eventually(lambda: jobs_of(gateway))
+    await gateway.rig.work(job_id)
+    ended = await waiting
+    assert (ended.ended, ended.request_counts, seen[-1]) == (True, {"total": 2, "completed": 1, "failed": 1}, "completed")
+    results = {line["custom_id"]: line["response"]["status_code"] for line in await client.batch_results(ended)}
+    assert results == {"red": 200, "bad": 422}
+    assert (await client.cancel_batch(batch.id)).status == "completed"
+
+
+async def jobs_of(gateway: Served) -> list[str]:
+    return [job.id for job in (await gateway.rig.jobs.list(after=None, limit=10, order="asc")).jobs]
+
+
+async def test_a_job_with_fresh_attempts_is_waited_for_beyond_its_first_end() -> None:
+    clock = [1_000_000.0]
+    jobs = MemoryJobs(clock=lambda: clock[0])
+    async with rig_of(jobs) as rig, served(rig.app) as http, AsyncClient(str(http.base_url), retries=QUICK) as client:
+        world = await client.create(PROMPT)
+        while await jobs.claim(["guardrail_text"], "gone", wait=0):
+            clock[0] += 1000
+        with pytest.raises(JobFailed):
+            await client.wait(world.id)
+        assert [dead.id for dead in (await client.dead()).data] == [world.id]
+        await client.requeue(world.id)
+        types: list[str] = []
+        waiting = asyncio.create_task(client.wait(world.id, on_event=lambda event: types.append(event.type)))
+        await rig.work(world.id)
+        assert (await waiting).status == "completed"
+    assert types.index("job.failed") < types.index("job.completed")
+
+
 async def test_nobody_at_the_address_is_said_so() -> None:
     async with AsyncClient("http://127.0.0.1:9", retries=QUICK) as client:
         with pytest.raises(Unreachable, match="no gateway at http://127"):
@@ -122,6 +184,12 @@ async def test_all_events_are_followed_from_a_place(gateway: Served, client: Asy
     every = client.watch(after="0")
     assert [await anext(every) for _ in one] == one
     await every.aclose()  # type: ignore[attr-defined]
+
+
+def test_both_ways_in_know_every_parameter_that_the_gateway_takes() -> None:
+    taken = {*RequestedWorld.model_fields, "model", *FIELDS} - {"prompt"}
+    assert set(Parameters.__annotations__) == taken
+    assert {option.name for option in fields(WorldOptions)} == taken
 
 
 def test_clients_are_found_by_name_and_imported_when_asked_for() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +19,11 @@ app = typer.Typer()
 
 REFERENCE = "input_reference"
 RESULTS = "results.jsonl"
-REMOTE = ("data:", "https:", "http:")
+REMOTE = ("data:", "https:", "http:", "file-")
+"""How references begin that the gateway reads itself."""
+
+KEPT_SECONDS = 2 * 24 * 3600
+"""For what a batch has to be made: its window is a day."""
 
 Requests = list[tuple[str, dict[str, Any]]]
 """Of each the name of its result and its body."""
@@ -42,7 +44,7 @@ def batch(
         typer.echo(f"{output} has all of {file}", err=True)
         return
     with connection.client() as client:
-        taken = client.batch(requests)
+        taken = client.batch(_uploaded(client, requests))
         if detach:
             typer.echo(taken.model_dump_json(exclude_unset=True) if as_json else taken.id)
             return
@@ -65,7 +67,7 @@ def read_requests(file: Path) -> Requests:
         if name in seen or not name or "/" in name or name.startswith("."):
             raise InvalidField(f"{place}, custom_id: {name!r} is no new name for a file", field="custom_id")
         seen.add(name)
-        requests.append((name, _with_media(body, file.parent, place)))
+        requests.append((name, _with_path(body, file.parent, place)))
     return requests
 
 
@@ -83,16 +85,29 @@ def _request(line: str, place: str, *, default: str) -> tuple[str, dict[str, Any
     return name, body
 
 
-def _with_media(body: dict[str, Any], folder: Path, place: str) -> dict[str, Any]:
-    """A path, which is relative to the file of requests, becomes what it leads to."""
+def _with_path(body: dict[str, Any], folder: Path, place: str) -> dict[str, Any]:
+    """A path, which is relative to the file of requests, is one that can be opened."""
     reference = body.get(REFERENCE)
-    if not isinstance(reference, str) or reference.startswith(REMOTE):
+    if not isinstance(reference, str):
         return body
     path = folder / reference
-    if not path.is_file():
+    if not reference.startswith("data:") and path.is_file():
+        return body | {REFERENCE: path}
+    if not reference.startswith(REMOTE):
         raise InvalidField(f"{place}, {REFERENCE}: there is no file {path}", field=REFERENCE)
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return body | {REFERENCE: f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"}
+    return body
+
+
+def _uploaded(client: Client, requests: Requests) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every file is uploaded once, however many requests begin with it."""
+    ids: dict[Path, str] = {}
+    for name, body in requests:
+        path = body.get(REFERENCE)
+        if isinstance(path, Path):
+            if path not in ids:
+                ids[path] = client.upload(path, seconds=KEPT_SECONDS).id
+            body = body | {REFERENCE: {"file_id": ids[path]}}
+        yield name, body
 
 
 def _path(folder: Path, name: str, body: dict[str, Any]) -> Path:

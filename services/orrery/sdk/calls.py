@@ -96,9 +96,7 @@ def reads(kind: type[A]) -> Callable[[httpx.Response], A]:
 
 
 def create(prompt: str, reference: Source | None, key: str | None, parameters: Parameters) -> Call[World]:
-    """Always under a key, so that it can be sent again without a second job."""
-    headers = {KEY: key or uuid.uuid4().hex}
-    return Call("POST", VIDEOS, reads(World), headers=headers, **_request(prompt, reference, parameters))
+    return Call("POST", VIDEOS, reads(World), headers=_keyed(key), **_request(prompt, reference, parameters))
 
 
 def images(prompt: str, parameters: Parameters) -> Call[tuple[bytes, ...]]:
@@ -112,6 +110,22 @@ def _decoded(answer: httpx.Response) -> tuple[bytes, ...]:
 
 def estimate(prompt: str, reference: Source | None, parameters: Parameters) -> Call[Estimate]:
     return Call("POST", f"{VIDEOS}:estimate", reads(Estimate), **_request(prompt, reference, parameters))
+
+
+def remix(job_id: str, prompt: str, key: str | None, parameters: Parameters) -> Call[World]:
+    return Call("POST", f"{VIDEOS}/{job_id}/remix", reads(World), body=body_of(prompt, parameters), headers=_keyed(key))
+
+
+def derive(
+    kind: Literal["extensions", "edits"], job_id: str, prompt: str, key: str | None, parameters: Parameters
+) -> Call[World]:
+    body = body_of(prompt, parameters) | {"video": {"id": job_id}}
+    return Call("POST", f"{VIDEOS}/{kind}", reads(World), body=body, headers=_keyed(key))
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    """Whatever makes a job has a key, so that it can be sent again without a second job."""
+    return {KEY: key or uuid.uuid4().hex}
 
 
 def _request(prompt: str, reference: Source | None, parameters: Parameters) -> dict[str, Any]:
@@ -163,9 +177,10 @@ def content(job_id: str, variant: str) -> Call[None]:
     return Call("GET", f"{VIDEOS}/{job_id}/content", lambda _: None, params={"variant": variant})
 
 
-def upload_requests(lines: bytes) -> Call[File]:
-    upload = Upload("file", lines)
-    return Call("POST", FILES, reads(File), form={"purpose": "batch"}, upload=upload, repeatable=False)
+def upload(source: Source, purpose: str, seconds: int | None) -> Call[File]:
+    """A second copy would do no harm: it is forgotten as the first is."""
+    expiry = {} if seconds is None else {"expires_after[anchor]": "created_at", "expires_after[seconds]": str(seconds)}
+    return Call("POST", FILES, reads(File), form={"purpose": purpose} | expiry, upload=Upload("file", source))
 
 
 def file_content(file_id: str) -> Call[bytes]:

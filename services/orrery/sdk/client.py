@@ -17,7 +17,7 @@ from orrery.sdk.downloading import Partial
 from orrery.sdk.endings import result_of
 from orrery.sdk.following import SILENCE, Following
 from orrery.sdk.options import DEFAULT_URL, TIMEOUT, headers_of
-from orrery.sdk.results import Batch, Deleted, Estimate, Event, Model, Receipt, World, Worlds
+from orrery.sdk.results import Batch, Deleted, Estimate, Event, File, Model, Receipt, World, Worlds
 from orrery.sdk.retrying import RETRIES, Retries, checked
 
 T = TypeVar("T")
@@ -74,6 +74,20 @@ class Client:
         """What such a job would cost. Raises what `create` would."""
         return self._send(calls.estimate(prompt, reference, parameters))
 
+    def remix(self, job_id: str, prompt: str, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]) -> World:
+        """The same request under another prompt, with the same seed."""
+        return self._send(calls.remix(job_id, prompt, idempotency_key, parameters))
+
+    def extend(
+        self, job_id: str, prompt: str, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]
+    ) -> World:
+        """A job whose video goes on from the last frames of the job's, and begins with it."""
+        return self._send(calls.derive("extensions", job_id, prompt, idempotency_key, parameters))
+
+    def edit(self, job_id: str, prompt: str, *, idempotency_key: str | None = None, **parameters: Unpack[Parameters]) -> World:
+        """A job whose video goes another way from the first frame of the job's."""
+        return self._send(calls.derive("edits", job_id, prompt, idempotency_key, parameters))
+
     def get(self, job_id: str) -> World:
         return self._send(calls.get(job_id))
 
@@ -124,10 +138,15 @@ class Client:
 
     def wait(self, job_id: str, *, on_event: Callable[[Event], None] | None = None) -> World:
         """The job when it is completed. Raises `JobFailed`, `JobCancelled`."""
-        for event in self.watch(job_id):
-            if on_event is not None:
-                on_event(event)
-        return result_of(self.get(job_id))
+        after: str | None = None
+        while True:
+            for event in self.watch(job_id, after=after):
+                after = event.id
+                if on_event is not None:
+                    on_event(event)
+            world = self.get(job_id)
+            if world.ended:
+                return result_of(world)
 
     def download(self, job_id: str, path: Path, *, variant: str = "video") -> int:
         """Writes a file of a completed job, going on where a connection broke; gives its size in bytes.
@@ -157,9 +176,13 @@ class Client:
             return error
         return None
 
+    def upload(self, source: Source, *, purpose: str = "vision", seconds: int | None = None) -> File:
+        """Puts a file there for later, as a reference of jobs or the input of a batch, to be forgotten after `seconds`."""
+        return self._send(calls.upload(source, purpose, seconds))
+
     def batch(self, requests: Iterable[tuple[str, Mapping[str, Any]]]) -> Batch:
         """Submits many requests at once: of each the name of its result, and the body of a `POST /v1/videos`."""
-        file = self._send(calls.upload_requests(calls.batch_lines(requests)))
+        file = self.upload(calls.batch_lines(requests), purpose="batch")
         return self._send(calls.create_batch(file.id))
 
     def get_batch(self, batch_id: str) -> Batch:

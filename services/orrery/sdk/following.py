@@ -21,6 +21,8 @@ class Following:
     def __init__(self, job_id: str | None, after: str | None, retries: Retries) -> None:
         self.path = "/v1/events" if job_id is None else f"{VIDEOS}/{job_id}/events"
         self.ended = False
+        """Whether the last event was an end. A job that was given fresh attempts has events after one: the server knows."""
+        self._of_one = job_id is not None
         self._after = after
         self._retries = retries
         self._in_vain = 0
@@ -37,7 +39,7 @@ class Following:
         if not sent.data:
             return None
         event = Event.model_validate(json.loads(sent.data) | {"id": sent.id})
-        self.ended = event.is_end and not self.path.startswith("/v1/events")
+        self.ended = event.is_end and self._of_one
         return event
 
     def pause(self, outcome: httpx.Response | httpx.TransportError | None) -> float:

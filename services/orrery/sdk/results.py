@@ -98,7 +98,15 @@ class Models(Answer):
 
 
 class Estimate(Answer):
-    """What a request would cost, without its being taken."""
+    """What a request would take, without its being taken: seconds until it would be done, and seconds of devices."""
+
+    model: str | None = None
+    workflow: str | None = None
+    size: str | None = None
+    num_frames: int | None = None
+    queue_position: int | None = None
+    eta_seconds: float | None = None
+    device_seconds: float | None = None
 
 
 class File(Answer):
