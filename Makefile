@@ -25,13 +25,13 @@ test: $(VENV)/.ready  ## Set up, then run every test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.ready  ## Formatting, lint and types
-	$(BIN)/ruff format --check services tests build
-	$(BIN)/ruff check services tests build
+	$(BIN)/ruff format --check services tests build examples
+	$(BIN)/ruff check services tests build examples
 	$(BIN)/mypy
 
 format: $(VENV)/.ready  ## Format, and fix what lint can fix
-	$(BIN)/ruff format services tests build
-	$(BIN)/ruff check --fix services tests build
+	$(BIN)/ruff format services tests build examples
+	$(BIN)/ruff check --fix services tests build examples
 
 bench: models  ## Measure; writes bench-results/*.json, the last line printed is one JSON object
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --out bench-results --models-dir $(MODELS)
