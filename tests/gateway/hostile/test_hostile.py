@@ -131,6 +131,13 @@ async def test_a_hostile_input(case: Case) -> None:
         assert health.status_code == (429 if "rate_burst" in settings else 200)
 
 
+async def test_the_canary_notices_whoever_calls() -> None:
+    async with surroundings(b"") as around, rig_of(url_inputs="on") as rig:
+        fetching_from(around, rig)
+        await rig.post(input_reference=f"https://public.test:{around.canary}/")
+        assert around.calls == 1
+
+
 def _adjusted(data: bytes, ports: dict[bytes, bytes]) -> bytes:
     """With the ports in it, and the length that follows from that."""
     head, end, body = data.partition(b"\r\n\r\n")
