@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from orrery.gateway.openapi import answers
 from orrery.gateway.openapi.bodies import bodies
 from orrery.gateway.openapi.operations import (
+    EVENTS,
     IF_NONE_MATCH,
     IF_RANGE,
     JSON,
@@ -43,7 +44,19 @@ HEADERS: dict[str, tuple[str, Node]] = {
     IF_RANGE: ("The ETag of the file that the part is to be of.", {"type": "string"}),
     IF_NONE_MATCH: ("ETags of what the client has.", {"type": "string"}),
 }
+EVENT: Node = {
+    "type": "object",
+    "description": "One event; `data` is JSON.",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")} | {"retry": {"type": "integer"}},
+}
 LAST_EVENT_ID = {"type": "string", "pattern": "^([0-9]{1,20}(-[0-9]{1,20})?)?$"}
+
+ANSWERED_ID = "$response.body#/id"
+BODIES_OF_LINKS: dict[str, Node] = {
+    "extendVideo": {"prompt": "it goes on", "video": {"id": ANSWERED_ID}},
+    "editVideo": {"prompt": "it falls", "video": {"id": ANSWERED_ID}},
+    "createBatch": {"input_file_id": ANSWERED_ID, "endpoint": "/v1/videos", "completion_window": "24h"},
+}
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
@@ -121,21 +134,25 @@ def _told(told: Told, operation: Operation, method: str) -> Node:
     if told.model is not None:
         answer["content"] = {JSON: {"schema": _ref(told.model.__name__)}}
     elif told.media_types and method != "head":
-        answer["content"] = {media_type: {"schema": _bytes(media_type)} for media_type in told.media_types}
+        answer["content"] = {media_type: {"schema": _content(media_type)} for media_type in told.media_types}
     if operation.leads_to:
         answer["links"] = dict(_links(operation))
     return answer
 
 
-def _bytes(media_type: str) -> Node:
+def _content(media_type: str) -> Node:
+    if media_type == EVENTS:
+        return EVENT
     return {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
 
 
 def _links(operation: Operation) -> Iterator[tuple[str, Node]]:
+    """The answer's id goes where the target has a place for it: into its path, or into its body."""
     places = {row.id: _PLACE.findall(path) for (_, path), row in OPERATIONS.items()}
     for target in operation.leads_to:
-        (place,) = places[target]
-        yield target, {"operationId": target, "parameters": {place: "$response.body#/id"}}
+        parameters = dict.fromkeys(places[target], ANSWERED_ID)
+        body = {"requestBody": BODIES_OF_LINKS[target]} if target in BODIES_OF_LINKS else {}
+        yield target, {"operationId": target, "parameters": parameters} | body
 
 
 def _refusal(description: str, method: str) -> Node:

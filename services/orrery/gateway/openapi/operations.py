@@ -74,6 +74,8 @@ _AFTER_VIDEO = (
     "describeVideoContent",
     "downloadImage",
     "remixVideo",
+    "extendVideo",
+    "editVideo",
     "followVideo",
     "replayWebhook",
 )
@@ -106,7 +108,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/videos/{job_id}/webhook:replay"): Operation("replayWebhook", {202: Told(answers.Replay)}),
     ("post", "/v1/images/generations"): Operation("generateImages", _object(answers.Images), {JSON: "GenerateImages"}, TAKEN),
     ("post", "/v1/files"): Operation(
-        "uploadFile", _object(answers.File), {FORM: "UploadFile"}, OWNED, ("readFile", "deleteFile", "downloadFile")
+        "uploadFile",
+        _object(answers.File),
+        {FORM: "UploadFile"},
+        OWNED,
+        ("readFile", "deleteFile", "downloadFile", "createBatch"),
     ),
     ("get", "/v1/files"): Operation("listFiles", _object(answers.FilePage), headers=OWNED),
     ("get", "/v1/files/{file_id}"): Operation("readFile", _object(answers.File), headers=OWNED),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from orrery.gateway.context import Context, Gateway
@@ -31,11 +32,12 @@ EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
 }
+Variant = Annotated[str, Query(json_schema_extra={"enum": sorted(VARIANTS)})]
 UNKNOWN = "application/octet-stream"
 
 
 @router.get("/videos/{job_id}/content")
-async def content(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
+async def content(gateway: Context, request: Request, job_id: str, variant: Variant = "video") -> Response:
     """The file or, as `Range` asks, one part of it; its digest is the ETag."""
     job = await gateway.jobs.get(checked_id(job_id))
     ref = file_of(job, variant)
@@ -56,7 +58,7 @@ async def image(gateway: Context, request: Request, job_id: str) -> Response:
 
 
 @router.head("/videos/{job_id}/content")
-async def head(gateway: Context, request: Request, job_id: str, variant: str = "video") -> Response:
+async def head(gateway: Context, request: Request, job_id: str, variant: Variant = "video") -> Response:
     """What a GET of the whole file would say of it."""
     job = await gateway.jobs.get(checked_id(job_id))
     ref = file_of(job, variant)
