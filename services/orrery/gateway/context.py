@@ -49,7 +49,8 @@ class Gateway:
         return CATALOG[name]
 
 
-def gateway_of(request: Request) -> Gateway:
+async def gateway_of(request: Request) -> Gateway:
+    """A coroutine, for FastAPI has plain functions wait for a thread."""
     gateway: Gateway = request.app.state.gateway
     return gateway
 

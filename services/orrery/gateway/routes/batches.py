@@ -21,7 +21,7 @@ from orrery.jobs.batches.records import Batch, BatchState
 router = APIRouter(prefix="/v1/batches")
 
 
-def feeder_of(request: Request) -> Feeder:
+async def feeder_of(request: Request) -> Feeder:
     feeder: Feeder = request.app.state.feeder
     return feeder
 
