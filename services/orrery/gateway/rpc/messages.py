@@ -9,8 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import Metadata
 from starlette.datastructures import Headers
 
+from orrery.gateway.edge.callers import caller
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.references import REFERENCE
+from orrery.gateway.terms import TENANT
 from orrery.gateway.views import job_view
 from orrery.jobs.records import Event, Job, JobState
 from orrery.v1 import worlds_pb2 as v1
@@ -45,9 +47,12 @@ def values_of(request: v1.CreateRequest) -> dict[str, Any]:
 
 
 def headers_of(metadata: Metadata | None) -> Headers:
-    """Metadata as HTTP's headers; binary values have no counterpart there."""
-    pairs = [(key, value) for key, value in metadata or () if isinstance(value, str)]
-    return Headers(raw=[(key.lower().encode(), value.encode("latin-1")) for key, value in pairs])
+    """Metadata as HTTP's headers; binary values have no counterpart there. The tenant is the caller's, once it is known."""
+    pairs = [(name.lower(), value) for name, value in metadata or () if isinstance(value, str)]
+    key, told = caller(), TENANT.lower()
+    if key is not None:
+        pairs = [*((name, value) for name, value in pairs if name != told), (told, key.tenant)]
+    return Headers(raw=[(name.encode(), value.encode("latin-1")) for name, value in pairs])
 
 
 def world_of(job: Job, forecast: Forecast, *, replayed: bool = False) -> v1.World:
