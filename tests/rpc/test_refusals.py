@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from gateway.rig import eventually
+from gateway.rig import eventually, rig_of
 from orrery.gateway.rpc import server as rpc_server
 from orrery.gateway.rpc.statuses import status_of
 from orrery.jobs.memory import MemoryJobs
@@ -149,6 +149,30 @@ async def test_a_watch_ends_at_its_deadline_and_lets_go(caller: Caller) -> None:
     registry = caller.rig.app.state.gateway.metrics.registry
     labels = {"method": "Watch", "code": "CANCELLED"}
     await eventually(lambda: _value(registry.get_sample_value("orrery_grpc_calls_total", labels)))
+
+
+async def test_a_watch_does_not_keep_the_server_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc_server, "GRACE_SECONDS", 0.1)
+    async with asyncio.timeout(5), calling() as caller:
+        world = await caller.create()
+        call = caller.worlds.Watch(v1.WatchRequest(id=world.id))
+        assert (await call.read()).type == "job.queued"
+
+
+async def test_a_port_that_is_taken_is_said_so(caller: Caller) -> None:
+    port = int(caller.target.rpartition(":")[2])
+    async with rig_of() as other:
+        with pytest.raises(RuntimeError, match=str(port)):
+            await rpc_server.grpc_serving(other.app.state.gateway, "127.0.0.1", port).__aenter__()
+
+
+async def test_who_asks_too_often_is_told_when_to_come_again() -> None:
+    async with calling(rate_per_second=0.01, rate_burst=2) as caller:
+        for _ in range(2):
+            await caller.worlds.List(v1.ListRequest())
+        refused = await refusal(caller.worlds.List(v1.ListRequest()))
+    assert (refused.code, refused.details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS")
+    assert refused.details["RetryInfo"].retry_delay.seconds > 1
 
 
 async def test_a_message_beyond_the_limit_is_refused_unread() -> None:

@@ -57,10 +57,10 @@ class Door:
         self._check_size(scope)
         address = _address(scope)
         if self._ring is None or scope["path"] in OPEN:
-            self._check_rate(address, self._settings.rate_per_second)
+            check_rate(self._buckets, address, self._settings.rate_per_second)
             return None
         key = self._known(self._ring, address, Headers(scope=scope))
-        self._check_rate(key.id, key.rate_per_second or self._settings.rate_per_second)
+        check_rate(self._buckets, key.id, key.rate_per_second or self._settings.rate_per_second)
         return key
 
     def _check_size(self, scope: Scope) -> None:
@@ -69,11 +69,6 @@ class Door:
         if len(headers) > self._settings.max_headers or size > self._settings.max_header_bytes:
             allowed = f"up to {self._settings.max_headers} headers and {self._settings.max_header_bytes} bytes with the URL"
             raise HeadersTooLarge("the head of the request is too large", allowed=allowed)
-
-    def _check_rate(self, caller: str, per_second: float) -> None:
-        wait = self._buckets.take(caller, per_second) if per_second else 0.0
-        if wait:
-            raise TooManyRequests("too many requests", retry_after=wait, allowed=f"{per_second:g} a second")
 
     def _known(self, ring: KeyRing, address: str, headers: Headers) -> Key:
         try:
@@ -86,6 +81,13 @@ class Door:
         if headers.get(TENANT, key.tenant) != key.tenant:
             raise Forbidden(f"the key is not that tenant's: leave {TENANT} out", field=TENANT, allowed=[key.tenant])
         return key
+
+
+def check_rate(buckets: Buckets, caller: str, per_second: float) -> None:
+    """Raises `TooManyRequests`; a rate of 0 is no limit."""
+    wait = buckets.take(caller, per_second) if per_second else 0.0
+    if wait:
+        raise TooManyRequests("too many requests", retry_after=wait, allowed=f"{per_second:g} a second")
 
 
 def secret_of(headers: Headers) -> str | None:

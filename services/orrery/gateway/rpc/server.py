@@ -24,6 +24,7 @@ from orrery.worlds.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 WORLDS = worlds_pb2.DESCRIPTOR.services_by_name["Worlds"].full_name
+GRACE_SECONDS = 2.0
 LOOK_SECONDS = 2.0
 """How old the word on health may be."""
 
@@ -32,11 +33,11 @@ LOOK_SECONDS = 2.0
 async def grpc_serving(gateway: Gateway, host: str, port: int, *, ring: KeyRing | None = None) -> AsyncIterator[int]:
     """Serves until the context ends; gives the port, which is a free one if `port` is 0. Raises `RuntimeError` if it is taken.
 
-    Calls under way then have the gateway's `shutdown_seconds` to end.
+    Calls under way then have `GRACE_SECONDS` to end: whoever watches or downloads goes on elsewhere from where it was.
     """
     limits = (("grpc.max_receive_message_length", gateway.settings.max_json_bytes), ("grpc.so_reuseport", 0))
-    callers = () if ring is None else (KnownCallers(ring),)
-    server = grpc.aio.server(interceptors=(TypedCalls(gateway.metrics.registry), *callers), options=limits)
+    interceptors = (TypedCalls(gateway.metrics.registry), KnownCallers(gateway.settings, ring))
+    server = grpc.aio.server(interceptors=interceptors, options=limits)
     worlds, healths = Worlds(gateway), health.aio.HealthServicer()
     worlds_pb2_grpc.add_WorldsServicer_to_server(worlds, server)
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
@@ -50,7 +51,7 @@ async def grpc_serving(gateway: Gateway, host: str, port: int, *, ring: KeyRing 
     finally:
         await end(telling)
         await healths.enter_graceful_shutdown()
-        await server.stop(gateway.settings.shutdown_seconds)
+        await server.stop(GRACE_SECONDS)
         await worlds.close()
 
 
