@@ -87,9 +87,9 @@ class Worker:
         while not (job := await self.jobs.get(job_id)).state.ended:
             claim = await self.jobs.claim(sorted({task.pool for task in job.tasks}), "worker-1", wait=0)
             if claim is not None:
-                await self._do(claim)
+                await self.do(claim)
 
-    async def _do(self, claim: Claim) -> None:
+    async def do(self, claim: Claim) -> None:
         if claim.task.stage in self.failing:
             await self.jobs.fail(claim, self.failing[claim.task.stage], retry=False)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -96,6 +97,16 @@ async def test_a_form_may_hold_the_object_of_a_reference(rig: Rig) -> None:
     answer = await rig.client.post("/v1/videos", files=form)
     assert answer.status_code == 202, answer.text
     assert answer.json()["workflow"] == "video2world"
+
+
+async def test_a_form_may_hold_a_reference_as_json(rig: Rig) -> None:
+    """So vLLM-Omni's clients send it."""
+    form = {"prompt": (None, "a box"), "image_reference": (None, json.dumps({"image_url": DATA_URL}))}
+    answer = await rig.client.post("/v1/videos", files=form)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["workflow"] == "video2world"
+    broken = await rig.client.post("/v1/videos", files=form | {"image_reference": (None, "{")})
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "malformed_body")
 
 
 async def test_a_file_may_come_under_another_name_but_once(rig: Rig) -> None:

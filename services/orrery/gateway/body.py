@@ -25,6 +25,9 @@ MAX_FIELDS = 64
 FILES = spellings(REFERENCE)
 """Parts of a form that may be files."""
 
+REFERENCE_DEPTH = 4
+"""Of the JSON in a part of a form."""
+
 _INSIDE = re.compile(r"([a-z_]{1,40})\[([a-z_]{1,40})\]")
 
 
@@ -95,11 +98,18 @@ def _form_values(items: list[tuple[str, str | UploadFile]], files: Collection[st
     for name, value in items:
         if isinstance(value, UploadFile) and name not in files:
             raise InvalidField(f"{name} is not a file", field=name, allowed=f"a file only as {next(iter(files))}")
-        _put(values, name, value)
+        _put(values, name, _object_in(name, value))
     return Body(values, form=True)
 
 
-def _put(values: dict[str, Any], name: str, value: str | UploadFile) -> None:
+def _object_in(name: str, value: str | UploadFile) -> str | UploadFile | dict[str, Any]:
+    """vLLM-Omni's clients write the object of a reference as JSON into one part of the form."""
+    if isinstance(value, str) and name in FILES and value.startswith("{"):
+        return read_object(value.encode(errors="replace"), REFERENCE_DEPTH)
+    return value
+
+
+def _put(values: dict[str, Any], name: str, value: str | UploadFile | dict[str, Any]) -> None:
     """`video[id]` is the `id` of the object `video`: so OpenAI's clients write objects into forms."""
     inside = _INSIDE.fullmatch(name)
     if inside is None:
