@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from client.terminal import Shell, shell_of
+from gateway.edge.callers import guarded
 from gateway.rig import VIDEO, eventually
 from gateway.samples import clip, png
+from gateway.served import served
 from orrery.client.exits import MEANINGS, Exit
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import JobState
@@ -211,6 +213,18 @@ async def test_a_full_queue_has_a_status_of_its_own(tmp_path: Path) -> None:
     assert done.status == Exit.QUEUE_FULL
 
 
+async def test_a_gateway_with_keys_is_asked_with_one(tmp_path: Path) -> None:
+    async with guarded(tmp_path, {"tenant": "studio"}, {"tenant": "slow", "rate_per_second": 0.001}, rate_burst=2) as made:
+        rig, (studio, slow) = made
+        async with served(rig.app) as http:
+            shell = Shell(rig, str(http.base_url), tmp_path)
+            assert (await shell.run("models", "--retries", "0")).status == Exit.NOT_ALLOWED
+            assert (await shell.run("models", "--api-key", studio.secret)).status == Exit.OK
+            assert (await shell.run("models", "--api-key", studio.secret, "--tenant", "other")).status == Exit.NOT_ALLOWED
+            words = ("models", "--retries", "0", "--api-key", slow.secret)
+            assert [(await shell.run(*words)).status for _ in range(3)][2] == Exit.QUEUE_FULL
+
+
 async def test_an_interrupt_cancels_what_was_waited_for(shell: Shell) -> None:
     process = await shell.start("generate", PROMPT)
     (job,) = await eventually(lambda: jobs_of(shell))
@@ -229,7 +243,8 @@ async def test_images_of_official_samples_are_what_their_names_say(shell: Shell)
     lines = [{"prompt": "a still", "output_image": "a.png"}, {"prompt": "another", "output_image": "b.jpg"}]
     (shell.folder / "images.json").write_text(json.dumps(lines))
     async with shell.working(media=png(16, 9)):
-        done = await shell.run("generate", "-i", "images.json", "-o", "made")
+        done = await shell.run("generate", "-i", "images.json", "-o", "made", "--num-frames", "9", "--seed", "2")
     assert done.status == 0, done.err
+    assert [job.request["seed"] for job in await jobs_of(shell)] == [2, 2]
     made = written(shell)
     assert (made["made/a.png"], made["made/b.jpg"][:3]) == (png(16, 9), b"\xff\xd8\xff")

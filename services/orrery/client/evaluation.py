@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orrery.client.options import DEFAULT_URL, Url
+from orrery.client.options import Connection, expanded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from orrery.evaluation.prompts import Prompt
     from orrery.evaluation.regions import Frames
     from orrery.evaluation.running import ClipMaker, Result, Terms
-    from orrery.sdk import Client
 
 app = typer.Typer(no_args_is_help=True, help="Measures whether clips show what their prompts ask for.")
 
@@ -31,42 +28,12 @@ class Workflow(StrEnum):
     IMAGE2WORLD = "image2world"
 
 
-@dataclass(frozen=True)
-class HttpClips:
-    """Makes clips as any client of the HTTP API does: creates the video, waits, downloads and decodes the MP4."""
-
-    client: Client
-    model: str
-
-    def __call__(self, prompt: str, first_frame: Frames | None, *, seed: int, steps: int | None, sampler: str | None) -> Frames:
-        """Raises `JobFailed`, and `StageFailed` for a result that is no film."""
-        from orrery.evaluation.films import frames_of
-        from orrery.worlds.errors import StageFailed
-
-        asked: dict[str, Any] = {
-            "prompt": prompt,
-            "model": self.model,
-            "seed": seed,
-            "num_inference_steps": steps,
-            "sampler": sampler,
-        }
-        fields = {name: value for name, value in asked.items() if value is not None}
-        with tempfile.TemporaryDirectory(prefix="orrery-eval-") as folder:
-            job = self.client.create(reference=_png(first_frame, Path(folder)), **fields)
-            self.client.wait(job.id)
-            film = Path(folder) / "clip.mp4"
-            self.client.download(job.id, film)
-            try:
-                return frames_of(film.read_bytes())
-            except ValueError as error:
-                raise StageFailed(f"job {job.id}: {error}") from error
-
-
 @app.command()
+@expanded
 def miniature(
+    connection: Connection,
     prompts: Annotated[int, typer.Option(min=1, help="How many held-out prompts.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the prompts, and the seed of each clip.")] = 0,
-    url: Url = DEFAULT_URL,
     model: str = "miniature",
     workflow: Annotated[Workflow, typer.Option(help="image2world gives each scene's first frame too.")] = Workflow.TEXT2WORLD,
     steps: Annotated[int | None, typer.Option(min=1, help="The model's own number if not given.")] = None,
@@ -88,22 +55,28 @@ def miniature(
         _print(_self_checked(asked, console), as_json=as_json)
         return
     terms = Terms(from_image=workflow is Workflow.IMAGE2WORLD, steps=steps, sampler=sampler)
-    results = _over_http(url, model, asked, terms, concurrency, console)
+    results = _over_http(connection, model, asked, terms, concurrency, console)
     if sheet is not None:
         _draw(results[:SHEET_CLIPS], sheet)
     about = {"model": model, "workflow": workflow.value, "prompts": prompts, "seed": seed, "steps": steps, "sampler": sampler}
     _print(about | _described(results), as_json=as_json)
 
 
-def _over_http(url: str, model: str, prompts: list[Prompt], terms: Terms, concurrency: int, console: Console) -> list[Result]:
-    from orrery.sdk import Client
+def _over_http(
+    connection: Connection, model: str, prompts: list[Prompt], terms: Terms, concurrency: int, console: Console
+) -> list[Result]:
+    """Raises `StageFailed` where the model's clips are of another size than the miniature's, and what the server refuses."""
+    from orrery.client.clips import HttpClips
     from orrery.worlds.errors import StageFailed
 
-    with Client(url) as client:
+    with connection.client() as client:
+        clips = HttpClips(client, model)
         try:
-            return _followed(prompts, HttpClips(client, model), terms, concurrency, console)
+            return _followed(prompts, clips, terms, concurrency, console)
         except ValueError as error:
             raise StageFailed(f"{model} makes clips that cannot be judged: {error}") from error
+        finally:
+            clips.cancel()
 
 
 def _followed(prompts: list[Prompt], make: ClipMaker, terms: Terms, concurrency: int, console: Console) -> list[Result]:
@@ -168,16 +141,6 @@ def _draw(results: list[Result], path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(results).save(path, format="PNG")
-
-
-def _png(frame: Frames | None, folder: Path) -> Path | None:
-    from PIL import Image
-
-    if frame is None:
-        return None
-    path = folder / "first.png"
-    Image.fromarray(frame[0]).save(path)
-    return path
 
 
 def _print(found: dict[str, Any], *, as_json: bool) -> None:

@@ -26,6 +26,8 @@ Specs = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file, or with --input the folder.")]
 Key = Annotated[str | None, typer.Option(help="Makes the same request once, however often it is sent.")]
 
+ONLY_OF_VIDEOS = ("num_frames", "seconds", "fps", "num_conditional_frames", "output_format", "webhook_url")
+
 CLIP_FRAMES = 5
 """Of a clip that is continued; the official scripts know 1 and 5."""
 
@@ -99,8 +101,14 @@ def _of_specs(paths: Sequence[Path], prompt: str | None, world: WorldOptions) ->
 
     if prompt:
         raise typer.BadParameter("give a prompt or --input, not both")
-    shared = world.given()
-    return [replace(one, parameters=shared | _output_format(one.output) | one.parameters) for one in read_specs(paths)]
+    return [replace(one, parameters=_shared(one, world) | one.parameters) for one in read_specs(paths)]
+
+
+def _shared(one: Wanted, world: WorldOptions) -> dict[str, Any]:
+    """Of the options those that a sample of this kind can have."""
+    given = world.given() | _output_format(one.output)
+    without = ONLY_OF_VIDEOS if one.is_image else () if one.reference else ("num_conditional_frames",)
+    return {name: value for name, value in given.items() if name not in without}
 
 
 def _output_format(path: Path) -> dict[str, str]:
