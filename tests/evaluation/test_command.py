@@ -15,17 +15,18 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from gateway.rig import Rig, Worker, rig_of
+from gateway.rig import Rig, Worker, eventually, rig_of
 from gateway.served import served
 from orrery.client.cli import app
+from orrery.client.clips import HttpClips
 from orrery.evaluation.prompts import held_out_prompts
 from orrery.jobs.records import Claim
 from orrery.miniature import drawing
 from orrery.miniature.scenes import held_out_scene
 from orrery.miniature.vocabulary import FPS
-from orrery.sdk import JobFailed
+from orrery.sdk import Client, JobFailed
 from orrery.stages.movies import MP4, film
-from orrery.worlds.errors import StageFailed
+from orrery.worlds.errors import JobCancelled, StageFailed
 from orrery.worlds.plan import ArtifactRef
 
 SEED = 5
@@ -38,9 +39,9 @@ class Painter(Worker):
 
     deaf = False
 
-    async def _do(self, claim: Claim) -> None:
+    async def do(self, claim: Claim) -> None:
         self.prompt = (await self.jobs.get(claim.job_id)).request["prompt"]
-        await super()._do(claim)
+        await super().do(claim)
 
     async def _output(self, name: str) -> ArtifactRef:
         if name != "media":
@@ -142,6 +143,21 @@ async def test_a_job_that_fails_ends_the_evaluation_with_its_error(studio: Studi
     assert isinstance(result.exception, JobFailed)
     assert "the device is gone" in str(result.exception)
     assert result.stdout == ""
+
+
+async def test_an_evaluation_that_is_broken_off_leaves_no_job_behind(studio: Studio) -> None:
+    studio.working.cancel()
+    with Client(studio.url) as client:
+        clips = HttpClips(client, MODEL)
+        making = asyncio.create_task(asyncio.to_thread(clips, "a red circle", None, seed=1, steps=None, sampler=None))
+        await eventually(studio.requests)
+        while not making.done():
+            await asyncio.to_thread(clips.cancel)
+            await asyncio.sleep(0.02)
+        with pytest.raises(JobCancelled):
+            await making
+    (job,) = (await studio.rig.jobs.list(after=None, limit=10, order="asc")).jobs
+    assert job.state.ended
 
 
 def test_the_self_check_needs_no_server() -> None:

@@ -78,6 +78,24 @@ def test_a_clip_that_cannot_be_made_ends_the_evaluation_at_once() -> None:
     assert set(drawer.calls) <= {0, 2}
 
 
+def test_who_breaks_off_does_not_wait_for_clips_that_are_being_made() -> None:
+    going_on = threading.Event()
+
+    def make(prompt: str, first_frame: Frames | None, *, seed: int, steps: int | None, sampler: str | None) -> Frames:
+        if seed:
+            going_on.wait(20)
+        return drawing.frames(held_out_scene(9, seed))
+
+    def interrupt(result: Result) -> None:
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(PROMPTS, make, Terms(), concurrency=2, ended=interrupt)
+    assert time.monotonic() - started < 10
+    going_on.set()
+
+
 def test_the_sheet_shows_frames_prompts_and_verdicts() -> None:
     results = evaluate(PROMPTS[:2], Drawer(), Terms())
     false = Result(results[0].prompt, results[1].verdict, results[0].stills, 1.0)

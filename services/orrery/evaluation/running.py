@@ -54,14 +54,14 @@ def evaluate(
 ) -> list[Result]:
     """Results in the order of the prompts; `ended` hears of each when it is there, from the calling thread.
 
-    What `make` raises ends the evaluation: a score over fewer prompts would be another one.
+    What `make` raises ends the evaluation: a score over fewer prompts would be another one. Clips that are then being made are
+    not waited for.
     """
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="clips") as pool:
-        try:
-            found = list(_told(pool, prompts, make, terms, ended))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="clips")
+    try:
+        found = list(_told(pool, prompts, make, terms, ended))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     return sorted(found, key=lambda result: result.prompt.index)
 
 
