@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from orrery.gateway.eta import LatencyModel, Line
@@ -21,6 +23,7 @@ GLANCE_SECONDS = 0.25
 """How old a look at the pools may be."""
 
 PROMISES_KEPT = 10_000
+SHAPES_KEPT = 10_000
 LEARNED_AT_START = 100
 
 
@@ -37,6 +40,28 @@ class Estimate(Forecast):
     """Of a job that nobody submitted. `device_seconds` is how long its tasks hold components; None if one is not known."""
 
     device_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a forecast needs of a task of a plan."""
+
+    id: str
+    needs: tuple[str, ...]
+    has_component: bool
+
+
+Shape = tuple[_Step, ...]
+
+
+@cache
+def _step(task_id: str, needs: tuple[str, ...], *, has_component: bool) -> _Step:
+    """The plans of thousands of jobs have the same few steps."""
+    return _Step(task_id, needs, has_component)
+
+
+def _shape_of(planned: Plan) -> Shape:
+    return tuple(_step(task.id, tuple(task.needs), has_component=task.component is not None) for task in planned.tasks)
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,8 @@ class Forecaster:
         self._clock = clock
         self._model = LatencyModel()
         self._glance = _Glance(0.0, {}, {})
+        self._looking = asyncio.Lock()
+        self._shapes: OrderedDict[str, Shape | None] = OrderedDict()
         self._promises: OrderedDict[str, float] = OrderedDict()
 
     async def start(self) -> None:
@@ -102,10 +129,13 @@ class Forecaster:
         return abs(promised - actual) / actual if actual > 0 else None
 
     async def forecast(self, job: Job) -> Forecast:
+        queued = any(task.state is TaskState.QUEUED for task in job.tasks)
+        return await self.forecast_at(job, await self._position(job) if queued else None)
+
+    async def forecast_at(self, job: Job, position: int | None) -> Forecast:
+        """Of a job whose place in the queue is known."""
         if job.state.ended:
             return Forecast()
-        queued = any(task.state is TaskState.QUEUED for task in job.tasks)
-        position = await self._position(job) if queued else None
         glance = await self._look()
         left = self._left(job, position, glance)
         return Forecast(position, None if left is None else round(left, 3))
@@ -119,7 +149,7 @@ class Forecaster:
 
     def _held(self, job: Job, glance: _Glance) -> float | None:
         """Seconds of the tasks that hold a component, which is what occupies a device."""
-        components = {task.id for task in (_plan_of(job) or Plan(tasks=(), result={})).tasks if task.component is not None}
+        components = {step.id for step in self._shape(job) or () if step.has_component}
         tasks = [task for task in job.tasks if task.id in components]
         lines = [self._line(job, task, glance) for task in tasks]
         known = [line.seconds(_steps(job, task)) for line, task in zip(lines, tasks, strict=True) if line is not None]
@@ -132,26 +162,36 @@ class Forecaster:
             return None
 
     async def _look(self) -> _Glance:
-        now = time.monotonic()
-        if now - self._glance.at >= GLANCE_SECONDS:
-            self._glance = _Glance(now, await self._jobs.pools(), await self._jobs.rates())
+        if time.monotonic() - self._glance.at >= GLANCE_SECONDS:
+            async with self._looking:  # one for all who found it too old
+                if (now := time.monotonic()) - self._glance.at >= GLANCE_SECONDS:
+                    self._glance = _Glance(now, await self._jobs.pools(), await self._jobs.rates())
         return self._glance
 
     def _left(self, job: Job, position: int | None, glance: _Glance) -> float | None:
         """Seconds to the end of the last task, each beginning when what it needs and the line before it are done."""
-        tasks = _plan_of(job)
+        steps = self._shape(job)
         records = {task.id: task for task in job.tasks}
-        if tasks is None or {task.id for task in tasks.tasks} != set(records):
+        if steps is None or {step.id for step in steps} != set(records):
             return None  # planned by another version
-        ahead = _ahead([records[task.id] for task in tasks.tasks], position, glance)
+        ahead = _ahead([records[step.id] for step in steps], position, glance)
         ends: dict[str, float] = {}
-        for task in tasks.tasks:
+        for task in steps:
             ready = max((ends[name] for name in task.needs), default=0.0)
             end = self._end_of(job, records[task.id], ready, ahead, glance)
             if end is None:
                 return None
             ends[task.id] = end
         return max(ends.values())
+
+    def _shape(self, job: Job) -> Shape | None:
+        """Planned once for all looks at a job."""
+        if job.id not in self._shapes:
+            planned = _plan_of(job)
+            self._shapes[job.id] = None if planned is None else _shape_of(planned)
+            if len(self._shapes) > SHAPES_KEPT:
+                self._shapes.popitem(last=False)
+        return self._shapes[job.id]
 
     def _end_of(self, job: Job, task: TaskRecord, ready: float, ahead: Mapping[str, float], glance: _Glance) -> float | None:
         if task.state is TaskState.DONE:

@@ -53,6 +53,9 @@ class MemoryJobs:
     async def get(self, job_id: str) -> Job:
         return self._shelf.row(job_id).record()
 
+    async def look(self, job_id: str) -> tuple[Job, int | None]:
+        return await self.get(job_id), await self.position(job_id)
+
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         return {job_id: self._shelf.jobs[job_id].head.state for job_id in job_ids if job_id in self._shelf.jobs}
 

@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from orrery.jobs import keys, wire
 from orrery.jobs.answers import conflict, exhausted, missing_output, no_such_job, progress_data, queue_full
 from orrery.jobs.fanout import Fanout
+from orrery.jobs.looks import Looks
 from orrery.jobs.outage import outages_named
 from orrery.jobs.reads import Reads
 from orrery.jobs.records import (
@@ -63,6 +64,7 @@ class RedisJobs:
         self._rules = Rules(**terms)
         self._run = Scripts(client, events_kept=events_kept)
         self._reads = Reads(client)
+        self._looks = Looks(self._run)
         self._fanout = Fanout(self._reads, self._state)
 
     @classmethod
@@ -88,6 +90,9 @@ class RedisJobs:
 
     async def get(self, job_id: str) -> Job:
         return self._found(job_id, await self._run("get", job_id))
+
+    async def look(self, job_id: str) -> tuple[Job, int | None]:
+        return await self._looks.look(job_id)
 
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         async with self._client.pipeline(transaction=False) as pipe:

@@ -17,6 +17,8 @@ from orrery.jobs.server import check_version
 JOB_EVENTS_KEPT = 2_000
 SIGNALS_KEPT = 1_000
 SHARED = ("prelude", "order", "yielding", "hold")
+BEFORE = {"position": ("place",), "look": ("place",)}
+"""What else stands before a script."""
 
 
 class Scripts:
@@ -31,7 +33,8 @@ class Scripts:
         if not self._known:
             await check_version(self._client)
         if name not in self._known:
-            self._known[name] = self._client.register_script(self._preface + _source(name))
+            text = "".join(map(_source, (*BEFORE.get(name, ()), name)))
+            self._known[name] = self._client.register_script(self._preface + text)
         with outages_named():
             return await self._known[name](keys=[ROOT], args=args)
 

@@ -36,6 +36,10 @@ class JobStore(Protocol):
         """Raises `JobNotFound`."""
         ...
 
+    async def look(self, job_id: str) -> tuple[Job, int | None]:
+        """The job and its `position`, read together. Raises `JobNotFound`."""
+        ...
+
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """Of those jobs that are there."""
         ...

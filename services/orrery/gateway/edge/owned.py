@@ -83,6 +83,13 @@ class OwnedJobs:
             raise JobNotFound(f"there is no job {job_id}")
         return job
 
+    async def look(self, job_id: str) -> tuple[Job, int | None]:
+        key = restricted()
+        job, position = await self._jobs.look(job_id)
+        if key is not None and job.tenant != key.tenant:
+            raise JobNotFound(f"there is no job {job_id}")
+        return job, position
+
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         key = restricted()
         asked = job_ids if key is None else [job_id for job_id in job_ids if await self._tenant_of(job_id) == key.tenant]

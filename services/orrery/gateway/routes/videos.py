@@ -62,7 +62,8 @@ async def listing(
 
 @router.get("/{job_id}")
 async def read(gateway: Context, job_id: str) -> Response:
-    return await _job_response(gateway, await gateway.jobs.get(checked_id(job_id)))
+    job, position = await gateway.jobs.look(checked_id(job_id))
+    return _answer(gateway, job, await gateway.forecaster.forecast_at(job, position))
 
 
 @router.post("/{job_id}/cancel")
