@@ -122,6 +122,14 @@ sys.meta_path.insert(0, NoTorch())
 """
 
 
+def test_judging_needs_nothing_but_numpy() -> None:
+    """It runs beside a training, where little else is installed."""
+    foreign = "{name.split('.')[0] for name in sys.modules} & {'torch', 'av', 'PIL', 'pydantic', 'httpx'}"
+    code = f"import sys, orrery.evaluation.judging, orrery.evaluation.scores\nassert not {foreign}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -130,6 +138,7 @@ sys.meta_path.insert(0, NoTorch())
         "orrery.worker.process",
         "orrery.client.cli",
         "orrery.client.stage",
+        "orrery.evaluation.scores",
         "orrery.embedded.up",
         "orrery.stages.guardrail_text",
         "orrery.stages.publisher",
