@@ -11,6 +11,7 @@ from gateway.rig import THUMBNAIL, VIDEO
 from gateway.samples import clip, png
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.terms import FIELDS
+from orrery.jobs.memory import MemoryJobs
 from orrery.v1 import worlds_pb2 as v1
 from orrery.worlds.requests import RequestedWorld
 from rpc.conftest import Caller, calling, refusal
@@ -104,6 +105,19 @@ async def test_a_watch_goes_on_after_the_last_event_seen(caller: Caller) -> None
     assert await watched(caller, job_id, after=events[1].id) == events[2:]
     refused = await refusal(caller.worlds.Watch(v1.WatchRequest(id=job_id, after="yesterday")).read())
     assert refused.details["BadRequest"].field_violations[0].field == "after"
+
+
+async def test_a_watch_goes_on_at_another_gateway() -> None:
+    jobs = MemoryJobs()
+    async with calling(jobs) as one, calling(jobs) as other:
+        world = await one.create()
+        watching = one.worlds.Watch(v1.WatchRequest(id=world.id))
+        first = await watching.read()
+        watching.cancel()
+        await one.rig.work(world.id)
+        rest = await watched(other, world.id, after=first.id)
+        assert [first, *rest] == await watched(one, world.id)
+        assert (await other.worlds.Get(v1.GetRequest(id=world.id))).status == v1.STATUS_COMPLETED
 
 
 async def test_a_failed_job_ends_its_watch_with_the_reason(caller: Caller) -> None:

@@ -186,6 +186,22 @@ async def test_all_events_are_followed_from_a_place(gateway: Served, client: Asy
     await every.aclose()  # type: ignore[attr-defined]
 
 
+ONLY_CLIENT = """
+import sys
+class OnlyTheExtra:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "fastapi", "starlette", "uvicorn", "grpc", "google", "numpy", "av", "tritonclient"}:
+            raise ModuleNotFoundError(f"no {name} here")
+sys.meta_path.insert(0, OnlyTheExtra())
+import orrery.client.cli, orrery.client.exits, orrery.client.making, orrery.sdk
+"""
+
+
+def test_a_client_needs_nothing_of_a_server() -> None:
+    done = subprocess.run([sys.executable, "-c", ONLY_CLIENT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_both_ways_in_know_every_parameter_that_the_gateway_takes() -> None:
     taken = {*RequestedWorld.model_fields, "model", *FIELDS} - {"prompt"}
     assert set(Parameters.__annotations__) == taken
