@@ -19,7 +19,7 @@ from gateway.rig import rig_of
 from gateway.samples import clip, encoded, gradient, png
 from orrery.gateway.bounds import MediaBounds
 from orrery.gateway.clips import Keep
-from orrery.gateway.decoding.apart import _ZYGOTE, read_apart
+from orrery.gateway.decoding.apart import ZYGOTE, read_apart
 from orrery.gateway.decoding.order import Order
 from orrery.gateway.settings import GatewaySettings
 from orrery.worlds.catalog.models import Size
@@ -40,8 +40,8 @@ ORDER = Order(
 
 
 def zygote() -> psutil.Process:
-    assert _ZYGOTE._process is not None
-    return psutil.Process(_ZYGOTE._process.pid)
+    assert ZYGOTE._process is not None
+    return psutil.Process(ZYGOTE._process.pid)
 
 
 def nobody_is_left(seconds: float = 5.0) -> bool:
@@ -94,7 +94,7 @@ def test_a_zygote_that_died_is_started_again() -> None:
 
 def test_a_decoder_sees_nothing_of_its_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORRERY_REDIS_URL", "redis://user:secret@host")
-    _ZYGOTE.stop()
+    ZYGOTE.stop()
     read_apart(BytesIO(png(8, 8)), ORDER)
     assert b"secret" not in Path(f"/proc/{zygote().pid}/environ").read_bytes()
     assert zygote().cwd() == "/"

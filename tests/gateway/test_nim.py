@@ -131,6 +131,12 @@ async def test_the_form_of_cosmos3_where_a_model_serves_it(rig: Rig) -> None:
     assert (asked["size"], asked["num_frames"]) == ({"width": 128, "height": 96}, 9)
 
 
+@pytest.mark.parametrize("ratio", ["4_3", "4,3", "4:3"])
+async def test_a_ratio_is_spelled_in_three_ways(rig: Rig, ratio: str) -> None:
+    _, asked = await answered(rig, prompt="a box", resolution="96", aspect_ratio=ratio)
+    assert asked["size"] == {"width": 128, "height": 96}
+
+
 async def test_a_reference_is_what_its_field_says(rig: Rig) -> None:
     await refused(rig, "video", "invalid_media", prompt="a box", video=base64_of(png(8, 8)))
     await refused(rig, "image", "invalid_media", prompt="a box", image=base64_of(clip(3)))

@@ -44,11 +44,11 @@ class Quotas(Protocol):
         ...
 
     async def release(self, key: str, job_id: str, limits: Limits) -> None:
-        """The job that was counted never came to be."""
+        """The job that was counted never came to be. Once for each `reserve`."""
         ...
 
     async def live(self, key: str) -> list[str]:
-        """The jobs that were counted and not settled."""
+        """The jobs that were counted and not settled; only of limits that look at them."""
         ...
 
     async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
@@ -57,6 +57,11 @@ class Quotas(Protocol):
 
 
 CONCURRENT_RETRY_SECONDS = 5.0
+
+
+def _looks_at_live(limits: Limits) -> bool:
+    """A count of jobs alone needs no names, of which there could be many."""
+    return limits.concurrent is not None or limits.device_seconds is not None
 
 
 class MemoryQuotas:
@@ -75,14 +80,14 @@ class MemoryQuotas:
             limit = getattr(limits, name)
             if limit is not None and amount >= limit:
                 return UsedUp(name, CONCURRENT_RETRY_SECONDS if name == "concurrent" else left)
-        self._live[key].add(job_id)
+        if _looks_at_live(limits):
+            self._live[key].add(job_id)
         self._jobs[window] += 1
         return None
 
     async def release(self, key: str, job_id: str, limits: Limits) -> None:
-        if job_id in self._live[key]:
-            self._live[key].remove(job_id)
-            self._jobs[self._window(key, limits)[0]] -= 1
+        self._live[key].discard(job_id)
+        self._jobs[self._window(key, limits)[0]] -= 1
 
     async def live(self, key: str) -> list[str]:
         return sorted(self._live[key])
@@ -113,14 +118,14 @@ for i, name in ipairs({'jobs', 'device_seconds', 'concurrent'}) do
   local limit = tonumber(ARGV[2 + i])
   if limit and tonumber(found[name] or 0) >= limit then return {name, name == 'concurrent' and '' or tostring(left)} end
 end
-redis.call('SADD', live, ARGV[1])
+if ARGV[4] ~= '' or ARGV[5] ~= '' then redis.call('SADD', live, ARGV[1]) end
 redis.call('HINCRBY', used, 'jobs', 1)
 redis.call('EXPIRE', used, 2 * window)
 return {}
 """
 )
 
-RELEASE = WINDOW + "if redis.call('SREM', live, ARGV[1]) == 1 then redis.call('HINCRBY', used, 'jobs', -1) end"
+RELEASE = WINDOW + "redis.call('SREM', live, ARGV[1]) redis.call('HINCRBY', used, 'jobs', -1)"
 
 SETTLE = (
     WINDOW

@@ -23,7 +23,7 @@ from gateway.hostile.grpc_rows import GRPC, Call
 from gateway.hostile.page import SECONDS, page
 from gateway.hostile.table import TABLE
 from gateway.rig import Rig, eventually, rig_of
-from orrery.gateway.decoding.apart import _ZYGOTE
+from orrery.gateway.decoding.apart import ZYGOTE
 from orrery.gateway.edge.fetching import Policy, WebUrls
 from orrery.gateway.references import References
 from orrery.gateway.rpc.server import grpc_serving
@@ -104,7 +104,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 async def no_decoders() -> bool:
-    zygote = _ZYGOTE._process
+    zygote = ZYGOTE._process
     return zygote is None or not psutil.Process(zygote.pid).children()
 
 

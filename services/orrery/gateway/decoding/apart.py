@@ -52,7 +52,7 @@ def _told(source: BinaryIO, result: BinaryIO, order: Order) -> dict[str, Any]:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            _ZYGOTE.send(order, [source.fileno(), result.fileno(), theirs.fileno()])
+            ZYGOTE.send(order, [source.fileno(), result.fileno(), theirs.fileno()])
         ours.settimeout(order.seconds + GRACE_SECONDS)
         try:
             answer = b"".join(iter(lambda: ours.recv(65536), b""))
@@ -104,5 +104,5 @@ class _Zygote:
         self._control = self._process = None
 
 
-_ZYGOTE = _Zygote()
-atexit.register(_ZYGOTE.stop)
+ZYGOTE = _Zygote()
+atexit.register(ZYGOTE.stop)

@@ -12,7 +12,7 @@ from orrery.gateway.edge.callers import caller, require_admin, restricted
 from orrery.gateway.edge.errors import Forbidden, QuotaExceeded
 from orrery.gateway.edge.keys import Key
 from orrery.gateway.forecast import GatewayJobs
-from orrery.jobs.quotas import Quotas
+from orrery.jobs.quotas import Quotas, UsedUp
 from orrery.jobs.records import Event, Job, JobPage, JobState, PoolStatus, ServiceRate, Signal, Submission
 from orrery.worlds.errors import JobNotFound, OrreryError
 
@@ -52,8 +52,7 @@ class OwnedJobs:
         quota = key.quota
         if quota.jobs is None and quota.concurrent is None and quota.device_seconds is None:
             return await self._jobs.submit(submission)
-        await self._settle_ended(key)
-        used_up = await self._quotas.reserve(key.id, submission.job_id, quota)
+        used_up = await self._reserve(key, submission.job_id)
         if used_up is not None:
             message = f"the key's quota of {used_up.name} is used up"
             raise QuotaExceeded(message, retry_after=used_up.retry_after, allowed=f"{getattr(quota, used_up.name):g}")
@@ -66,15 +65,30 @@ class OwnedJobs:
             await self._quotas.release(key.id, submission.job_id, quota)
         return job
 
+    async def _reserve(self, key: Key, job_id: str) -> UsedUp | None:
+        """Looks at what has ended only where that can decide."""
+        if key.quota.device_seconds is not None:
+            await self._settle_ended(key)
+        used_up = await self._quotas.reserve(key.id, job_id, key.quota)
+        if used_up is None or used_up.name != "concurrent":
+            return used_up
+        await self._settle_ended(key)
+        return await self._quotas.reserve(key.id, job_id, key.quota)
+
     async def _settle_ended(self, key: Key) -> None:
-        for job_id in await self._quotas.live(key.id):
-            try:
-                job = await self._jobs.get(job_id)
-            except JobNotFound:
+        live = await self._quotas.live(key.id)
+        states = await self._jobs.states(live)
+        for job_id in live:
+            if job_id not in states:  # deleted
                 await self._quotas.settle(key.id, job_id, 0.0, key.quota)
-                continue
-            if job.state.ended:
-                await self._quotas.settle(key.id, job_id, device_seconds(job), key.quota)
+            elif states[job_id].ended:
+                await self._quotas.settle(key.id, job_id, await self._seconds(job_id), key.quota)
+
+    async def _seconds(self, job_id: str) -> float:
+        try:
+            return device_seconds(await self._jobs.get(job_id))
+        except JobNotFound:  # deleted since
+            return 0.0
 
     async def get(self, job_id: str) -> Job:
         key = restricted()

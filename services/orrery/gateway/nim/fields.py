@@ -91,7 +91,7 @@ def _check_upsampling(value: Any) -> None:
 
 def _settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Values in Orrery's words, and where each came from."""
-    named = [(name, name, given[name]) for name in SAME if name in given]
+    named = [(name, name, _with_colon(name, given[name])) for name in SAME if name in given]
     named += [(name, native, given[name]) for name, native in RENAMED.items() if name in given]
     named += _video_params(given.get("video_params", {}))
     named += _resolution(given.get("resolution"))
@@ -101,6 +101,12 @@ def _settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]
             raise InvalidField(f"give {origin[native]} or {told}, not both", field=told, allowed="one of the two")
         origin[native] = told
     return {native: value for _, native, value in named}, origin
+
+
+def _with_colon(name: str, value: Any) -> Any:
+    """An aspect ratio may be `16_9` or `16,9`, as in NVIDIA's examples."""
+    written = name == "aspect_ratio" and isinstance(value, str)
+    return value.replace("_", ":").replace(",", ":") if written else value
 
 
 def _video_params(params: Any) -> list[tuple[str, str, Any]]:
