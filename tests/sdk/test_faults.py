@@ -111,7 +111,11 @@ async def test_bytes_that_are_not_what_was_named_are_not_kept(gateway: Served, t
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"<html>proxy</html>", "unknown"), (b'{"error": {"code": "from_the_future", "message": "new"}}', "from_the_future")],
+    [
+        (b"<html>proxy</html>", "unknown"),
+        (b'{"error": {"code": "from_the_future", "message": "new"}}', "from_the_future"),
+        (b'{"error": {"code": "job_failed", "message": "odd"}}', "job_failed"),
+    ],
 )
 async def test_what_is_not_known_is_still_an_error_with_its_status(gateway: Served, body: bytes, code: str) -> None:
     client, _ = faulty(gateway, lambda _, answer: httpx.Response(418, content=body))

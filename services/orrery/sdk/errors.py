@@ -52,7 +52,8 @@ def error_of(answer: httpx.Response) -> OrreryError:
     except (ValueError, KeyError, TypeError):
         text = f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"
         return Refused(text, sent_code="unknown", sent_status=answer.status_code)
-    if code not in leaves():
+    known = leaves().get(code)
+    if known is None or known.__module__ == __name__:  # our own are nobody else's to raise
         allowed, field = body.get("allowed"), body.get("field")
         return Refused(message, sent_code=code, sent_status=answer.status_code, field=field, allowed=allowed)
     return _with_wait(from_dict(body), answer)
