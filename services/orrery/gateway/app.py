@@ -20,6 +20,7 @@ from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import MeasuredRequests, Metrics, new_metrics
 from orrery.gateway.openapi.document import install_document
 from orrery.gateway.references import DataUrls, References
+from orrery.gateway.rendering import Rendering
 from orrery.gateway.routes import (
     batches,
     content,
@@ -39,6 +40,7 @@ from orrery.gateway.routes import (
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
+from orrery.gateway.views import record_view
 from orrery.gateway.waiting import end
 from orrery.jobs.records import Event
 from orrery.worlds.errors import JobNotFound
@@ -92,6 +94,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
         forecaster=forecaster,
         following=Following(jobs, forecaster.start, ended),
         deliveries=stores.deliveries,
+        rendering=Rendering(record_view),
         files=stores.files,
         batches=stores.batches,
         references=References((DataUrls(), FileIds(stores.files, stores.artifacts), *url_kinds(settings))),

@@ -13,6 +13,7 @@ from orrery.gateway.following import Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
 from orrery.gateway.metrics import Metrics
 from orrery.gateway.references import References
+from orrery.gateway.rendering import Rendering
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.batches.store import Batches
 from orrery.jobs.deliveries import Deliveries
@@ -34,6 +35,7 @@ class Gateway:
     forecaster: Forecaster
     following: Following
     deliveries: Deliveries
+    rendering: Rendering
     files: Files
     batches: Batches
     references: References = field(default_factory=References)

@@ -18,8 +18,13 @@ from orrery.worlds.requests import WorldRequest
 
 def job_view(job: Job, forecast: Forecast) -> dict[str, Any]:
     """OpenAI's `video` object and Orrery's own fields after it."""
+    return record_view(job) | asdict(forecast)
+
+
+def record_view(job: Job) -> dict[str, Any]:
+    """All of it that does not change with time alone."""
     request = WorldRequest.model_validate(job.request)
-    return _video(job, request) | world_view(job, request) | asdict(forecast) | _work(job) | _media(job, request)
+    return _video(job, request) | world_view(job, request) | _work(job) | _media(job, request)
 
 
 def _video(job: Job, request: WorldRequest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from orrery.gateway.forecast import Forecast
 from orrery.gateway.submitting import JOB_ID_PREFIX
 from orrery.gateway.taking import Taken, take_body
 from orrery.gateway.terms import read_terms
-from orrery.gateway.views import job_view, page_view
+from orrery.gateway.views import page_view
 from orrery.jobs.records import Job
 from orrery.worlds.errors import JobNotFound
 
@@ -100,4 +100,5 @@ def _answer(
     gateway: Gateway, job: Job, forecast: Forecast, *, status_code: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     polling = {} if job.state.ended else {POLL_AFTER: str(gateway.settings.poll_after_ms)}
-    return JSONResponse(job_view(job, forecast), status_code=status_code, headers=polling | (headers or {}))
+    body = gateway.rendering.job(job, forecast)
+    return Response(body, status_code, headers=polling | (headers or {}), media_type="application/json")
