@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 
+import av
 import numpy as np
 from PIL import Image, PngImagePlugin
 
@@ -131,6 +132,18 @@ def many_samples() -> bytes:
     return changed(b"stsz", struct.pack(">II", 1, 0x7FFFFFFF), 4)
 
 
+def many_streams() -> bytes:
+    file = BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        streams = [container.add_stream("libx264", rate=16) for _ in range(9)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for stream in streams:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gradient(32, 32), format="rgb24")))
+            container.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def huge_frames() -> bytes:
     """The head of the track and of its pictures say 16,384 by 16,384."""
     return changed(b"avc1", struct.pack(">HH", 16384, 16384), 24)
@@ -173,7 +186,7 @@ BOMBS = (
     picture("Bomb: too many frames", "a clip of 40 frames where 30 are taken", lambda: clip(40, 16, 16), max_clip_frames=30),
     picture("Bomb: too many pixels in all", "a clip", film(), max_clip_pixels=10_000),
     picture("Bomb: too long", "a clip of half a second where a tenth is taken", film(), max_clip_seconds=0.1),
-    picture("Bomb: too many streams", "a clip of one where none is taken", film(), max_clip_streams=1, max_image_pixels=100),
+    picture("Bomb: too many streams", "a clip of 9 films", many_streams),
     picture("Bomb: huge frames", "a clip whose head says 16,384 by 16,384; its pictures' own size counts", huge_frames, "202"),
     picture(
         "Bomb: too slow",
