@@ -89,6 +89,14 @@ async def test_official_samples_become_files_with_official_names(shell: Shell) -
     ]
 
 
+async def test_outputs_lie_where_the_official_scripts_put_them(shell: Shell) -> None:
+    (shell.folder / "one.jsonl").write_text('{"prompt": "a ball"}')
+    (shell.folder / "two.json").write_text('[{"prompt": "a ball", "output_video": "output/ball.mp4"}]')
+    async with shell.working():
+        assert (await shell.run("generate", "-i", "one.jsonl", "-i", "two.json", "--num-frames", "9")).status == 0
+    assert {"outputs/0.mp4", "output/ball.mp4"} <= set(written(shell))
+
+
 async def test_a_faulty_sample_stops_all_before_any_is_sent(shell: Shell) -> None:
     (shell.folder / "batch.jsonl").write_text('{"prompt": "fine"}\n{"prompt": "p", "visual_input": "gone.jpg"}\n')
     done = await shell.run("generate", "-i", "batch.jsonl")

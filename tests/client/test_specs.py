@@ -47,6 +47,16 @@ def test_empty_lines_count_for_nothing(folder: Path) -> None:
     assert [str(one.output) for one in read_specs([folder / "batch.jsonl"])] == ["0.mp4", "1.mp4"]
 
 
+def test_older_formats_find_files_where_they_are_run_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "assets" / "spec").mkdir()
+    monkeypatch.chdir(folder)
+    sample = {"input_video": "assets/in.jpg", "prompt": "go on", "output_video": "a.mp4"}
+    (found,) = read(folder / "assets" / "spec", sample)
+    assert found.reference == Path("assets/in.jpg")
+    with pytest.raises(InvalidField, match="input_path: there is no file"):
+        read(folder / "assets" / "spec", PREDICT25)
+
+
 def test_predict2_batches_are_arrays_that_name_their_outputs(folder: Path) -> None:
     video = {"input_video": "assets/in.mp4", "prompt": "go on", "output_video": "output/v0.mp4"}
     image = {"prompt": "a still", "output_image": "output/i0.jpg"}

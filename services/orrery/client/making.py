@@ -28,10 +28,9 @@ class Made:
 class Maker:
     """`key` names the request if there is one; of several, each has it with a number."""
 
-    def __init__(self, client: Client, board: Board, folder: Path, key: str | None = None) -> None:
+    def __init__(self, client: Client, board: Board, key: str | None = None) -> None:
         self._client = client
         self._board = board
-        self._folder = folder
         self._key = key
         self._waiting: dict[str, World] = {}
 
@@ -59,7 +58,7 @@ class Maker:
         return world
 
     def _made(self, one: Wanted, taken: World | OrreryError | None) -> Made:
-        path = self._folder / one.output
+        path = one.output
         if isinstance(taken, OrreryError):
             return Made(one, path, error=taken)
         try:

@@ -54,11 +54,10 @@ def generate(
     from orrery.client.making import Maker
     from orrery.client.showing import Board
 
-    wanted = _of_specs(specs, prompt, world) if specs else [_of_options(prompt, image, video, world, output)]
-    folder = (output or Path("outputs")) if specs else Path()
+    wanted = _of_specs(specs, prompt, world, output) if specs else [_of_options(prompt, image, video, world, output)]
     with connection.client() as client:
         board = Board(client, Console(stderr=True))
-        made = Maker(client, board, folder, idempotency_key).make(wanted)
+        made = Maker(client, board, idempotency_key).make(wanted)
         untrained = {model.id for model in client.models() if model.random_weights}
     _tell(made, untrained, as_json=as_json)
 
@@ -94,14 +93,17 @@ def _of_options(prompt: str | None, image: Path | None, video: Path | None, worl
     return Wanted(Place(Path("--output"), None, 0), path, parameters, image or video)
 
 
-def _of_specs(paths: Sequence[Path], prompt: str | None, world: WorldOptions) -> list[Wanted]:
+def _of_specs(paths: Sequence[Path], prompt: str | None, world: WorldOptions, folder: Path | None) -> list[Wanted]:
     from dataclasses import replace
 
     from orrery.client.specs import read_specs
 
     if prompt:
         raise typer.BadParameter("give a prompt or --input, not both")
-    return [replace(one, parameters=_shared(one, world) | one.parameters) for one in read_specs(paths)]
+    return [
+        replace(one, output=(folder or one.folder) / one.output, parameters=_shared(one, world) | one.parameters)
+        for one in read_specs(paths)
+    ]
 
 
 def _shared(one: Wanted, world: WorldOptions) -> dict[str, Any]:

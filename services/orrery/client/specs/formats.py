@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ class Place:
 class Wanted:
     """One video, or one image, that a spec asks for.
 
-    `parameters` are by Orrery's names, `output` is below the folder of outputs unless it is absolute.
+    `parameters` are by Orrery's names, `output` is below the folder of outputs unless it is absolute. `folder` is that one if
+    nobody says otherwise.
     """
 
     place: Place
@@ -38,6 +39,7 @@ class Wanted:
     parameters: dict[str, Any]
     reference: Path | None = None
     is_image: bool = False
+    folder: Path = Path()
 
 
 @dataclass
@@ -56,13 +58,17 @@ Reader = Callable[[Sample, Any, Place, str], None]
 
 @dataclass(frozen=True)
 class Format:
-    """`marks` are keys that only this format has; without one of them a sample is of it only if no other fits."""
+    """`marks` are keys that only this format has; without one of them a sample is of it only if no other fits.
+
+    `folder` is where the official scripts put outputs if they are not told otherwise.
+    """
 
     name: str
     keys: Mapping[str, Reader]
     required: tuple[str, ...]
     marks: frozenset[str]
     finish: Callable[[Sample, Place], None]
+    folder: Path = Path()
 
 
 def renamed(name: str, *kinds: type) -> Reader:
@@ -75,22 +81,27 @@ def renamed(name: str, *kinds: type) -> Reader:
     return read
 
 
-def reference(sample: Sample, value: Any, place: Place, key: str) -> None:
-    sample.reference = _file(value, place, key)
+def reference(*, also_here: bool) -> Reader:
+    """Paths are relative to the spec. Scripts before Predict2.5 take them from where they are run: that is looked at second."""
+
+    def read(sample: Sample, value: Any, place: Place, key: str) -> None:
+        sample.reference = _file(value, place, key, (place.path.parent, Path()) if also_here else (place.path.parent,))
+
+    return read
 
 
 def prompt_path(sample: Sample, value: Any, place: Place, key: str) -> None:
-    sample.parameters.setdefault("prompt", _file(value, place, key).read_text().strip())
+    sample.parameters.setdefault("prompt", _file(value, place, key, (place.path.parent,)).read_text().strip())
 
 
-def _file(value: Any, place: Place, key: str) -> Path:
-    """Paths are relative to the spec, as in the official scripts."""
+def _file(value: Any, place: Place, key: str, folders: Sequence[Path]) -> Path:
     if not isinstance(value, str):
         raise place.refuse(key, f"{value!r} is no path", "the path of a file")
-    path = place.path.parent / Path(value).expanduser()
-    if not path.is_file():
-        raise place.refuse(key, f"there is no file {path}", "a file that exists, relative to the spec")
-    return path
+    paths = [folder / Path(value).expanduser() for folder in folders]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise place.refuse(key, f"there is no file {paths[0]}", "a file that exists, relative to the spec")
 
 
 def output(kind: str, suffix: str = "") -> Reader:
@@ -161,14 +172,15 @@ def _as_it_stands(sample: Sample, place: Place) -> None:
 
 PREDICT1 = Format(
     "Predict1",
-    PROMPTS | {"visual_input": reference},
+    PROMPTS | {"visual_input": reference(also_here=True)},
     required=(),
     marks=frozenset({"visual_input"}),
     finish=_numbered,
+    folder=Path("outputs"),
 )
 PREDICT2 = Format(
     "Predict2",
-    PROMPTS | {"input_video": reference, "output_video": output("video"), "output_image": output("image")},
+    PROMPTS | {"input_video": reference(also_here=True), "output_video": output("video"), "output_image": output("image")},
     required=("prompt",),
     marks=frozenset({"input_video", "output_video", "output_image"}),
     finish=_as_it_stands,
@@ -181,7 +193,7 @@ PREDICT25 = Format(
         "inference_type": inference_type,
         "prompt_path": prompt_path,
         "negative_prompt": renamed("negative_prompt", str),
-        "input_path": reference,
+        "input_path": reference(also_here=False),
         "num_output_frames": renamed("num_frames", int),
         "resolution": resolution,
         "guidance": renamed("guidance_scale", int, float),

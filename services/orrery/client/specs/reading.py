@@ -61,7 +61,14 @@ def _wanted(place: Place, value: Any) -> Wanted:
         if value.get(key) is not None:
             read(sample, value[key], place, key)
     form.finish(sample, place)
-    return Wanted(place, Path(str(sample.output)), sample.parameters, sample.reference, is_image=sample.kind == "image")
+    return Wanted(
+        place,
+        Path(str(sample.output)),
+        sample.parameters,
+        sample.reference,
+        is_image=sample.kind == "image",
+        folder=form.folder,
+    )
 
 
 def _format_of(place: Place, value: dict[str, Any]) -> Format:
