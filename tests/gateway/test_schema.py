@@ -28,6 +28,9 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
     "negative_data_rejection",
+    "unsupported_method",
+    "allow_header_conformance",
+    "missing_required_header",
     "use_after_free",
     "ensure_resource_availability",
 )

@@ -219,6 +219,9 @@ async def test_other_paths_and_methods_have_the_same_shape_of_error(rig: Rig) ->
     nowhere = await rig.client.get("/v1/nowhere")
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
     wrong = await rig.client.put("/v1/videos")
+    assert wrong.headers["allow"] == "GET, POST"
+    assert (await rig.client.put("/v1/videos/sync")).headers["allow"] == "POST"
+    assert (await rig.client.put("/v1/videos/video_1/content")).headers["allow"] == "GET, HEAD"
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
 
 

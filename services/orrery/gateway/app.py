@@ -72,6 +72,7 @@ def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
     app.add_middleware(NamedRequests)
     install_handlers(app)
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     for router in ROUTERS:
         app.include_router(router)
     install_document(app, settings)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from orrery.worlds.errors import InvalidField, InvalidRequest, OrreryError, QueueFull, StoreUnavailable
 
@@ -91,7 +92,18 @@ async def _http(request: Request, error: Exception) -> Response:
         404: NoSuchRoute(f"there is nothing at {request.url.path}"),
         405: MethodNotAllowed(f"{request.url.path} does not take {request.method}"),
     }
-    return error_response(messages.get(error.status_code, MalformedBody(str(error.detail))), dict(error.headers or {}))
+    headers = dict(error.headers or {}) | ({"Allow": _allowed(request)} if error.status_code == 405 else {})
+    return error_response(messages.get(error.status_code, MalformedBody(str(error.detail))), headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method that the path takes: the router names only those of the first route that fits.
+
+    `/v1/videos/sync` is not the video `sync`, although its path would fit that too.
+    """
+    fitting = [route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE]
+    named = [route for route in fitting if route.path == request.url.path]
+    return ", ".join(sorted({method for route in named or fitting for method in route.methods}))
 
 
 async def _disconnected(_request: Request, _error: Exception) -> Response:
