@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import handover, idle, overhead, queue, urgency
+from benchmarks import gateway, handover, idle, overhead, queue, urgency
 from e2e.stack import running
 
 
@@ -25,6 +25,7 @@ def main() -> None:
         headline |= urgency.run(stack, chosen.out, chosen.rounds)
         headline |= idle.run(stack, chosen.out, chosen.idle_seconds)
     headline |= handover.run(chosen.out, chosen.rounds)
+    headline |= gateway.run(chosen.out)
     headline |= queue.run(chosen.out, full=chosen.full)
     print(json.dumps(headline))
 

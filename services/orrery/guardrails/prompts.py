@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 from orrery.guardrails.text import check_text
 from orrery.worlds.errors import PromptBlocked
+
+_verdict = lru_cache(256)(check_text)
+"""Of the latest texts: most requests have the same negative prompt, and what is resumed or repeated the same prompt."""
 
 
 def check_prompts(texts: Mapping[str, str]) -> str:
     """The verdicts by field as JSON. Raises `PromptBlocked` naming the first field that is refused, with the evidence."""
     verdicts = {}
     for field, text in texts.items():
-        verdict = check_text(text)
+        verdict = _verdict(text)
         if not verdict.allowed:
             evidence = [match.model_dump() for match in verdict.matches]
             raise PromptBlocked(f"{field} contains what this service does not make", field=field, evidence=evidence)

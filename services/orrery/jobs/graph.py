@@ -12,7 +12,11 @@ Outputs = Mapping[str, Mapping[str, ArtifactRef]]
 
 def followers(plan: Plan) -> dict[str, list[str]]:
     """For each task, the tasks that need it."""
-    return {task.id: [other.id for other in plan.tasks if task.id in other.needs] for task in plan.tasks}
+    found: dict[str, list[str]] = {task.id: [] for task in plan.tasks}
+    for task in plan.tasks:
+        for need in task.needs:
+            found[need].append(task.id)
+    return found
 
 
 def promised(plan: Plan) -> dict[str, list[str]]:
