@@ -141,7 +141,7 @@ async def test_a_batch_is_made_of_bodies_and_files(gateway: Served, client: Asyn
     await gateway.rig.work(job_id)
     ended = await waiting
     assert (ended.ended, ended.request_counts, seen[-1]) == (True, {"total": 2, "completed": 1, "failed": 1}, "completed")
-    results = {line["custom_id"]: line["response"]["status_code"] for line in await client.batch_results(ended)}
+    results = {line["custom_id"]: line["response"]["status_code"] for line in await client.batch_results(ended.id)}
     assert results == {"red": 200, "bad": 422}
     assert (await client.cancel_batch(batch.id)).status == "completed"
 

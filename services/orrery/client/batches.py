@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -21,6 +23,9 @@ REFERENCE = "input_reference"
 RESULTS = "results.jsonl"
 REMOTE = ("data:", "https:", "http:", "file-")
 """How references begin that the gateway reads itself."""
+
+LOOK_SECONDS = 5.0
+"""Between two looks at what a running batch has made."""
 
 KEPT_SECONDS = 2 * 24 * 3600
 """For what a batch has to be made: its window is a day."""
@@ -48,12 +53,12 @@ def batch(
         if detach:
             typer.echo(taken.model_dump_json(exclude_unset=True) if as_json else taken.id)
             return
-        ended = _followed(client, taken)
         output.mkdir(parents=True, exist_ok=True)
-        errors = list(_fetched(client, ended, dict(requests), output, as_json=as_json))
-    if errors:
-        typer.echo(f"{len(errors)} of {len(requests)} failed; {output / RESULTS} says why", err=True)
-        raise errors[0]
+        results = Results(client, taken.id, dict(requests), output, as_json=as_json)
+        _follow(client, taken, results)
+    if results.errors:
+        typer.echo(f"{len(results.errors)} of {len(requests)} failed; {output / RESULTS} says why", err=True)
+        raise results.errors[0]
 
 
 def read_requests(file: Path) -> Requests:
@@ -114,8 +119,51 @@ def _path(folder: Path, name: str, body: dict[str, Any]) -> Path:
     return folder / f"{name}.{body.get('output_format') or 'mp4'}"
 
 
-def _followed(client: Client, taken: Batch) -> Batch:
-    """The batch when it has ended. An interrupt cancels it."""
+@dataclass
+class Results:
+    """What came of a batch so far: videos in the folder, and the errors of the rest."""
+
+    client: Client
+    batch_id: str
+    bodies: dict[str, dict[str, Any]]
+    folder: Path
+    as_json: bool
+    errors: list[OrreryError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._seen: set[str] = set()
+        self._looked = time.monotonic()
+
+    def look(self, batch: Batch) -> None:
+        """Fetches what is new, now and then while the batch runs and once when it has ended."""
+        if batch.status == "failed":
+            problems = json.dumps((batch.model_extra or {}).get("errors"))
+            self.errors.append(StageFailed(f"batch {batch.id} was refused: {problems}"))
+        elif batch.ended or time.monotonic() - self._looked > LOOK_SECONDS:
+            with (self.folder / RESULTS).open("a") as file:
+                for line in self.client.batch_results(self.batch_id):
+                    self._take(line, file)
+            self._looked = time.monotonic()
+
+    def _take(self, line: dict[str, Any], file: TextIO) -> None:
+        name, error = line["custom_id"], _error_of(line)
+        if name in self._seen:
+            return
+        self._seen.add(name)
+        file.write(json.dumps(line) + "\n")
+        path = _path(self.folder, name, self.bodies[name])
+        if error is None:
+            self.client.download(line["response"]["body"]["id"], path)
+        else:
+            self.errors.append(error)
+        if self.as_json:
+            typer.echo(json.dumps(line | {"output": None if error else str(path)}))
+        elif error is None:
+            typer.echo(str(path))
+
+
+def _follow(client: Client, taken: Batch, results: Results) -> None:
+    """Until the batch has ended. An interrupt cancels it; what was fetched stays."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -127,34 +175,13 @@ def _followed(client: Client, taken: Batch) -> Batch:
             counts = now.request_counts
             done = counts.get("completed", 0) + counts.get("failed", 0)
             progress.update(task, description=now.status, total=counts.get("total") or None, completed=done)
+            results.look(now)
 
         try:
-            return client.wait_batch(taken.id, on_change=changed)
+            client.wait_batch(taken.id, on_change=changed)
         except KeyboardInterrupt:
             client.cancel_batch(taken.id)
             raise
-
-
-def _fetched(
-    client: Client, ended: Batch, bodies: dict[str, dict[str, Any]], folder: Path, *, as_json: bool
-) -> Iterator[OrreryError]:
-    """Downloads what was made; gives the errors of the rest."""
-    if ended.status == "failed":
-        yield StageFailed(f"batch {ended.id} was refused: {json.dumps((ended.model_extra or {}).get('errors'))}")
-        return
-    with (folder / RESULTS).open("a") as results:
-        for line in client.batch_results(ended):
-            results.write(json.dumps(line) + "\n")
-            path = _path(folder, line["custom_id"], bodies[line["custom_id"]])
-            error = _error_of(line)
-            if error is not None:
-                yield error
-            else:
-                client.download(line["response"]["body"]["id"], path)
-            if as_json:
-                typer.echo(json.dumps(line | {"output": None if error else str(path)}))
-            elif error is None:
-                typer.echo(str(path))
 
 
 def _error_of(line: dict[str, Any]) -> OrreryError | None:

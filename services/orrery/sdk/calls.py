@@ -183,10 +183,6 @@ def upload(source: Source, purpose: str, seconds: int | None) -> Call[File]:
     return Call("POST", FILES, reads(File), form={"purpose": purpose} | expiry, upload=Upload("file", source))
 
 
-def file_content(file_id: str) -> Call[bytes]:
-    return Call("GET", f"{FILES}/{file_id}/content", lambda answer: answer.content)
-
-
 def create_batch(file_id: str) -> Call[Batch]:
     body = {"input_file_id": file_id, "endpoint": VIDEOS, "completion_window": "24h"}
     return Call("POST", BATCHES, reads(Batch), body=body, headers={KEY: f"batch-of-{file_id}"})
@@ -194,6 +190,14 @@ def create_batch(file_id: str) -> Call[Batch]:
 
 def get_batch(batch_id: str) -> Call[Batch]:
     return Call("GET", f"{BATCHES}/{batch_id}", reads(Batch))
+
+
+def batch_lines_of(batch_id: str, kind: Literal["output", "errors"]) -> Call[tuple[dict[str, Any], ...]]:
+    return Call("GET", f"{BATCHES}/{batch_id}/{kind}", _lines)
+
+
+def _lines(answer: httpx.Response) -> tuple[dict[str, Any], ...]:
+    return tuple(json.loads(line) for line in answer.content.splitlines() if line)
 
 
 def cancel_batch(batch_id: str) -> Call[Batch]:
@@ -204,7 +208,3 @@ def batch_lines(requests: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes:
     """OpenAI's JSONL of requests, each with the name that its result will have."""
     lines = ({"custom_id": name, "method": "POST", "url": VIDEOS, "body": dict(body)} for name, body in requests)
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
-
-
-def parsed_lines(data: bytes) -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(line) for line in data.splitlines() if line)
