@@ -59,6 +59,7 @@ async def test_a_batch_is_left_to_itself(tmp_path: Path) -> None:
         ('{"body": 1}', "body: this is no object"),
         ('{"custom_id": "a/b", "prompt": "p"}', "no new name for a file"),
         ('{"custom_id": "0", "prompt": "p"}', "no new name for a file"),
+        ('{"custom_id": "c", "url": "/v1/images/generations", "body": {"prompt": "p"}}', "only videos"),
         ('{"prompt": "p", "input_reference": "gone.png"}', "there is no file"),
     ],
 )

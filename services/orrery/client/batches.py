@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+VIDEOS = "/v1/videos"
 REFERENCE = "input_reference"
 RESULTS = "results.jsonl"
 REMOTE = ("data:", "https:", "http:", "file-")
@@ -83,6 +84,8 @@ def _request(line: str, place: str, *, default: str) -> tuple[str, dict[str, Any
         raise InvalidField(f"{place}: this is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidField(f"{place}: this is no object")
+    if value.get("url", VIDEOS) != VIDEOS:
+        raise InvalidField(f"{place}, url: only videos become files here", field="url", allowed=VIDEOS)
     name = str(value.pop("custom_id", default))
     body = value.get("body", value)
     if not isinstance(body, dict):

@@ -63,18 +63,19 @@ class Maker:
             return Made(one, path, error=taken)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if taken is not None:
-                return Made(one, path, self._video(taken, path))
-            self._image(one, path)
-            return Made(one, path)
+            if taken is None:
+                self._image(one, path)
+            made = Made(one, path, None if taken is None else self._video(taken, path))
         except OrreryError as error:
-            return Made(one, path, taken, error)
+            made = Made(one, path, taken, error)
+        if taken is not None:
+            del self._waiting[taken.id]
+            self._board.take_off(taken.id)
+        return made
 
     def _video(self, world: World, path: Path) -> World:
         done = self._client.wait(world.id)
         self._client.download(world.id, path)
-        del self._waiting[world.id]
-        self._board.take_off(world.id)
         return done
 
     def _image(self, one: Wanted, path: Path) -> None:
