@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from jobs.setting import LEASE, Setting, diamond, free_port, submission
+from jobs.setting import LEASE, Setting, completion, diamond, free_port, ref, submission
 from jobs.test_servers import server, store
+from orrery.jobs.records import Claim
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
 
@@ -73,7 +74,7 @@ async def test_looks_at_the_same_moment_are_one_call_and_known_records_are_not_s
     names = [f"j{n}" for n in range(20)] * 3
     first = await asyncio.gather(*map(jobs.look, names))
     again = await asyncio.gather(*map(jobs.look, names))
-    assert ([len(args) for args in calls], sent) == ([40, 40], [20, 0])
+    assert ([len(args) for args in calls], sent) == ([60, 60], [20, 0])
     assert all(one[0] is other[0] for one, other in zip(first, again, strict=True))
     await jobs.cancel("j7")
     changed = await asyncio.gather(*map(jobs.look, names))
@@ -113,3 +114,48 @@ async def test_an_outage_is_told_to_all_who_look(tmp_path: Path) -> None:
             process.wait()
             for one in await asyncio.gather(*(jobs.look(name) for name in "ab"), return_exceptions=True):
                 assert isinstance(one, StoreUnavailable)
+
+
+async def test_every_change_of_a_job_is_another_version(jobs: RedisJobs) -> None:
+    """Whoever changed it: a look is never an old record."""
+    await jobs.submit(submission(plan=diamond()))
+
+    async def seen() -> None:
+        assert (await jobs.look("job"))[0] == await jobs.get("job")
+
+    async def claimed(pool: str) -> Claim:
+        claim = await jobs.claim([pool], "w", wait=0)
+        assert claim is not None
+        await seen()
+        return claim
+
+    await seen()
+    claim = await claimed("encode")
+    for change in (
+        jobs.progress(claim, 1, 4),
+        jobs.checkpoint(claim, ref("checkpoint"), 1),
+        jobs.release(claim),
+    ):
+        await change
+        await seen()
+    claim = await claimed("encode")
+    await jobs.fail(claim, {"code": "stage_unavailable", "message": "x"}, retry=True)
+    await seen()
+    claim = await claimed("encode")
+    await jobs.complete(claim, completion(claim))
+    await seen()
+    for _ in range(3):
+        claim = await claimed("denoise/small")
+        await jobs.fail(claim, {"code": "stage_unavailable", "message": "x"}, retry=True)
+        await seen()
+    await jobs.requeue("job")
+    await seen()
+    await jobs.cancel("job")
+    await seen()
+
+
+async def test_a_job_that_is_made_again_under_its_name_is_another(jobs: RedisJobs) -> None:
+    for state in ("queued", "cancelled"):
+        await jobs.submit(submission(request={"prompt": state}))
+        assert (await jobs.look("job"))[0].request == {"prompt": state}
+        await jobs.delete("job")

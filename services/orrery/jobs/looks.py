@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Any
+from dataclasses import dataclass
 
 from orrery.jobs import wire
 from orrery.jobs.answers import no_such_job
-from orrery.jobs.records import Job
+from orrery.jobs.records import Job, TaskState
 from orrery.jobs.scripts import Scripts
 
 KNOWN = 2_000
@@ -20,12 +20,24 @@ AT_ONCE = 32
 Look = tuple[Job, int | None]
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A record under its version; `queued` is the task whose place is asked for."""
+
+    version: str = ""
+    queued: str = ""
+    job: Job | None = None
+
+
+UNKNOWN = _Known()
+
+
 class Looks:
     """The same record is the same object, so that what was made of it can be kept with it."""
 
     def __init__(self, run: Scripts) -> None:
         self._run = run
-        self._known: OrderedDict[str, tuple[str, Job]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Look]] = {}
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -47,9 +59,9 @@ class Looks:
             call.add_done_callback(self._calls.discard)
 
     async def _call(self, asked: dict[str, asyncio.Future[Look]]) -> None:
-        known = {job_id: self._known.get(job_id, ("", None)) for job_id in asked}
+        known = {job_id: self._known.get(job_id, UNKNOWN) for job_id in asked}
         try:
-            args = [word for job_id, (digest, _) in known.items() for word in (job_id, digest)]
+            args = [word for job_id, one in known.items() for word in (job_id, one.version, one.queued)]
             replies = await self._run("look", *args)
         except Exception as error:
             for future in asked.values():
@@ -60,15 +72,21 @@ class Looks:
                 self._known.pop(job_id, None)
                 _fail(future, no_such_job(job_id))
             else:
-                future.set_result(self._read(job_id, known[job_id][1], *reply))
+                future.set_result(self._read(job_id, known[job_id], *reply))
 
-    def _read(self, job_id: str, known: Job | None, digest: str, record: str | None, place: Any) -> Look:
-        job = known if record is None and known is not None else wire.job(record or "")
-        self._known[job_id] = digest, job
+    def _read(self, job_id: str, known: _Known, version: str, record: str | None, place: int) -> Look:
+        if record is not None:
+            known = _known(version, wire.job(record))
+        self._known[job_id] = known
         self._known.move_to_end(job_id)
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
-        return job, None if place < 0 else int(place)
+        assert known.job is not None  # noqa: S101  without a record the version was the one of a record that is known
+        return known.job, None if place < 0 else place
+
+
+def _known(version: str, job: Job) -> _Known:
+    return _Known(version, next((task.id for task in job.tasks if task.state is TaskState.QUEUED), ""), job)
 
 
 def _fail(future: asyncio.Future[Look], error: Exception) -> None:

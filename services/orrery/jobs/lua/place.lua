@@ -31,13 +31,17 @@ local function ahead_in_others(pool, class, ahead)
   return more
 end
 
--- -1 if nothing of the job is queued. Who serves other pools as well may take of those in between.
-local function position_of(job)
-  local task = next_queued(job)
-  if not task then return -1 end
+-- Tasks that its pool hands out before this one. Who serves other pools as well may take of those in between.
+local function place_of(job, task)
   local class, tenant = whose(job)
   local pool = get(row_of(job, task), 'pool')
   local rank = redis.call('ZRANK', queue_of(pool, class, tenant), member_of(job, task))
   local ahead = ahead_in_class(pool, class, tenant, rank)
   return redis.call('ZCOUNT', key('held', pool), '-inf', now()) + ahead + ahead_in_others(pool, class, ahead)
+end
+
+-- -1 if nothing of the job is queued.
+local function position_of(job)
+  local task = next_queued(job)
+  return task and place_of(job, task) or -1
 end

@@ -1,7 +1,7 @@
 -- Stands before every script, after the constants that scripts.py derives from the Python side.
 --
 --   job:<id>             hash    the record
---   job:<id>:plan        hash    tasks, result, remaining, retention; per task spec, needs, left, followers, promised, and
+--   job:<id>:plan        hash    tasks, result, remaining, retention, version; per task spec, needs, left, followers, promised, and
 --                                while they apply ticket, token, checkpoint, at (the last step reported), asked (the
 --                                pools that it was claimed from)
 --   job:<id>:task:<id>   hash    the task's record
@@ -26,7 +26,7 @@
 --   tokens               hash    the running task of each token
 --   workers, serves      zset, hash    when a worker goes silent, and its pools
 --   events, signals      streams
---   sequence, tickets, places    counters
+--   sequence, tickets, places, versions    counters
 
 local root = KEYS[1] -- the hash tag: every key lies in its slot
 
@@ -40,6 +40,22 @@ local function row_of(job, task) return key('job', job, 'task', task) end
 -- A task's name in sets. Neither id holds a line break.
 local function member_of(job, task) return job .. '\n' .. task end
 local function ids_of(member) return string.match(member, '^(.-)\n(.*)$') end
+
+-- A job has another version after every script that wrote to its hashes, whatever it wrote: no script has to think of it.
+local server, versioned = redis, {}
+local CHANGES = {HSET = true, HDEL = true, HINCRBY = true}
+
+local redis = setmetatable({
+  call = function(...)
+    local command, name = ...
+    local job = CHANGES[command] and string.match(name, '^{[^}]*}:job:([^:]+)')
+    if job and not versioned[job] then
+      versioned[job] = true
+      server.call('HSET', plan_of(job), 'version', server.call('INCR', key('versions')))
+    end
+    return server.call(...)
+  end
+}, {__index = server})
 
 local function get(hash, field) return redis.call('HGET', hash, field) end
 local function number(hash, field) return tonumber(redis.call('HGET', hash, field) or 0) end
