@@ -62,6 +62,7 @@ async def listing(
 
 @router.get("/{job_id}")
 async def read(gateway: Context, job_id: str) -> Response:
+    """The job as it stands."""
     job, position = await gateway.jobs.look(checked_id(job_id))
     return _answer(gateway, job, await gateway.forecaster.forecast_at(job, position))
 
