@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from orrery.gateway.forecast import Forecast
@@ -23,7 +22,7 @@ class Rendering:
         self._kept: OrderedDict[str, tuple[Job, bytes]] = OrderedDict()
 
     def job(self, job: Job, forecast: Forecast) -> bytes:
-        return self._record(job)[:-1] + b"," + _json(asdict(forecast))[1:]
+        return self._record(job)[:-1] + b"," + _json(vars(forecast))[1:]
 
     def _record(self, job: Job) -> bytes:
         kept = self._kept.get(job.id)
