@@ -54,12 +54,15 @@ async def test_a_reference_may_be_a_file_that_was_put_there_before(caller: Calle
 
 async def test_a_key_gives_the_same_job_whatever_the_transport(caller: Caller) -> None:
     key = (("idempotency-key", "k-1"), ("x-orrery-tenant", "studio"))
-    first, again = await caller.create(key, seed=1), await caller.create(key, seed=1)
+    asked = {"seed": 1, "guidance_scale": 3}
+    first, again = await caller.create(key, **asked), await caller.create(key, **asked)
     assert (first.id, first.replayed, again.replayed, again.tenant) == (again.id, False, True, "studio")
     headers = {"Idempotency-Key": "k-1", "X-Orrery-Tenant": "studio"}
-    body = {"prompt": "a robot arm stacks boxes", "seed": 1}
+    body = {"prompt": "a robot arm stacks boxes", "seed": 1, "guidance_scale": 3}
     over_http = await caller.rig.client.post("/v1/videos", json=body, headers=headers)
     assert over_http.json()["id"] == first.id
+    form = await caller.rig.client.post("/v1/videos", files={name: (None, str(body[name])) for name in body}, headers=headers)
+    assert form.json()["id"] == first.id
     refused = await refusal(caller.create(key, seed=2))
     assert refused.details["ErrorInfo"].reason == "IDEMPOTENCY_CONFLICT"
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gateway.rig import VIDEO
+from gateway.samples import png
 from orrery.sdk import AsyncClient, CorruptDownload, Refused, Retries, Unreachable
 from orrery.worlds.errors import QueueFull, StoreUnavailable
 from sdk.conftest import QUICK, Faulty, Served, cut_after, lost, says
@@ -21,13 +22,15 @@ def faulty(gateway: Served, *faults: object, retries: Retries = QUICK) -> tuple[
     return AsyncClient(gateway.url, retries=retries, transport=transport), transport
 
 
-async def test_an_answer_that_is_lost_makes_no_second_job(gateway: Served) -> None:
+@pytest.mark.parametrize("referring", [False, True], ids=["json", "upload"])
+async def test_an_answer_that_is_lost_makes_no_second_job(gateway: Served, tmp_path: Path, referring: bool) -> None:
+    (tmp_path / "in.png").write_bytes(png(64, 48))
     client, network = faulty(gateway, lost, says(503))
     async with client:
-        world = await client.create(PROMPT)
+        world = await client.create(PROMPT, reference=tmp_path / "in.png" if referring else None)
     assert len(network.requests) == 3
     assert len({request.headers["idempotency-key"] for request in network.requests}) == 1
-    assert [world.id] == await gateway.rig.left_behind()
+    assert [world.id] == [job.id for job in (await gateway.rig.jobs.list(after=None, limit=9, order="asc")).jobs]
 
 
 async def test_another_create_is_another_job(gateway: Served) -> None:

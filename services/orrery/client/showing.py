@@ -15,6 +15,8 @@ from orrery.sdk import Client, World
 from orrery.worlds.errors import OrreryError
 
 LOOK_SECONDS = 0.5
+"""Between two looks at up to four jobs; at more of them it is looked as much less often."""
+
 MAX_LINES = 20
 
 
@@ -88,7 +90,7 @@ class Board:
     def _render(self) -> Group:
         rows = list(self._rows.values())[:MAX_LINES]
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
+        if now - self._looked > LOOK_SECONDS * max(1.0, len(rows) / 4):
             self._look(rows)
             self._looked = now
         lines = [

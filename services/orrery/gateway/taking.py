@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from orrery.gateway.clips import Keep
 from orrery.gateway.context import Gateway
-from orrery.gateway.fields import requested_world
+from orrery.gateway.fields import NUMBERS, read_value, requested_world
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.submitting import condition, guard, submit
 from orrery.gateway.terms import FIELDS, Terms, body_digest
@@ -85,7 +85,13 @@ def settle_body(gateway: Gateway, values: Mapping[str, Any], *, referenced: bool
     workflow = Workflow.VIDEO2WORLD if referenced else Workflow.TEXT2WORLD
     world = settle(requested_world(asked, model, workflow, form=form), model, workflow)
     guard(world)
-    return SettledBody(world, model, fields)
+    return SettledBody(world, model, _typed(fields, form=form))
+
+
+def _typed(fields: Mapping[str, Any], *, form: bool) -> dict[str, Any]:
+    """What means the same is the same, for the key that stands for it: the numbers of a form, and 3 beside 3.0."""
+    typed = {name: read_value(name, value, form=form) for name, value in fields.items() if value is not None}
+    return {name: float(value) if name in NUMBERS else value for name, value in typed.items()}
 
 
 async def _take(gateway: Gateway, settled: SettledBody, reference: BinaryIO | None, terms: Terms, keep: Keep) -> Taken:
