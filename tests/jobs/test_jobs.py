@@ -92,6 +92,25 @@ async def test_pages_follow_the_order_of_submission(setting: Setting, order: str
     assert (nothing.jobs, nothing.has_more) == ((), False)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_tenants_pages_have_its_jobs_alone(setting: Setting, order: str) -> None:
+    for n in range(6):
+        await setting.jobs.submit(submission(f"job-{n}", tenant="even" if n % 2 == 0 else "odd"))
+    ids = ["job-0", "job-2", "job-4"] if order == "asc" else ["job-4", "job-2", "job-0"]
+    first = await setting.jobs.list(after=None, limit=2, order=order, tenant="even")
+    rest = await setting.jobs.list(after=ids[1], limit=2, order=order, tenant="even")
+    assert ([job.id for job in first.jobs], first.has_more) == (ids[:2], True)
+    assert ([job.id for job in rest.jobs], rest.has_more) == (ids[2:], False)
+    with pytest.raises(JobNotFound):
+        await setting.jobs.list(after="job-1", limit=2, order=order, tenant="even")
+    await setting.jobs.delete("job-2")
+    assert [job.id for job in (await setting.jobs.list(after=None, limit=9, order="asc", tenant="even")).jobs] == [
+        "job-0",
+        "job-4",
+    ]
+    assert (await setting.jobs.list(after=None, limit=9, order="asc", tenant="nobody")).jobs == ()
+
+
 async def test_a_queued_job_is_cancelled_at_once_and_never_run(setting: Setting) -> None:
     await setting.jobs.submit(submission("doomed"))
     await setting.jobs.submit(submission("next"))

@@ -59,8 +59,8 @@ class MemoryJobs:
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         return {job_id: self._shelf.jobs[job_id].head.state for job_id in job_ids if job_id in self._shelf.jobs}
 
-    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        return self._shelf.page(after, limit, order)
+    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None = None) -> JobPage:
+        return self._shelf.page(after, limit, order, tenant)
 
     async def cancel(self, job_id: str) -> Job:
         return await self._write(lambda: self._ledger.cancel(job_id))

@@ -102,8 +102,8 @@ class RedisJobs:
                 found = await pipe.execute()
         return {job_id: JobState(state) for job_id, state in zip(job_ids, found, strict=True) if state is not None}
 
-    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        reply = await self._run("page", after or "", order, limit)
+    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None = None) -> JobPage:
+        reply = await self._run("page", after or "", order, limit, tenant or "")
         if reply is None:
             raise no_such_job(after)
         more, snapshots = reply

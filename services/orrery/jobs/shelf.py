@@ -31,10 +31,13 @@ class Shelf:
             raise no_such_job(job_id)
         return self.jobs[job_id]
 
-    def page(self, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        ids = list(self.jobs) if order == "asc" else list(reversed(self.jobs))
+    def page(self, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None) -> JobPage:
+        ids = [job_id for job_id, job in self.jobs.items() if tenant in (None, job.head.tenant)]
+        ids = ids if order == "asc" else ids[::-1]
         if after is not None:
-            ids = ids[ids.index(self.row(after).head.id) + 1 :]
+            if after not in ids:
+                raise no_such_job(after)
+            ids = ids[ids.index(after) + 1 :]
         return JobPage(jobs=tuple(self.jobs[job_id].record() for job_id in ids[:limit]), has_more=len(ids) > limit)
 
     def dead(self, limit: int) -> list[Job]:

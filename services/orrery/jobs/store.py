@@ -44,8 +44,8 @@ class JobStore(Protocol):
         """Of those jobs that are there."""
         ...
 
-    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        """Jobs by creation; `after` is a job id. Raises `JobNotFound` if there is no such job to start after."""
+    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None = None) -> JobPage:
+        """Jobs by creation, of one tenant or of all; `after` is the id of one of them. Raises `JobNotFound` if it is not."""
         ...
 
     async def cancel(self, job_id: str) -> Job:

@@ -18,7 +18,6 @@ from orrery.worlds.errors import JobNotFound, OrreryError
 
 log = logging.getLogger(__name__)
 
-PAGE = 100
 TENANTS_KEPT = 10_000
 ANYONE = "default"
 """The tenant of a submission that names none."""
@@ -109,20 +108,9 @@ class OwnedJobs:
         asked = job_ids if key is None else [job_id for job_id in job_ids if await self._tenant_of(job_id) == key.tenant]
         return await self._jobs.states(asked)
 
-    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"]) -> JobPage:
-        """As the protocol says. For a restricted caller the jobs between its own are passed over, a page at a time."""
+    async def list(self, *, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None = None) -> JobPage:
         key = restricted()
-        if key is None:
-            return await self._jobs.list(after=after, limit=limit, order=order)
-        if after is not None:
-            await self.get(after)
-        found: list[Job] = []
-        more = True
-        while more and len(found) <= limit:
-            page = await self._jobs.list(after=after, limit=PAGE, order=order)
-            found += [job for job in page.jobs if job.tenant == key.tenant]
-            after, more = (page.jobs[-1].id if page.jobs else None), page.has_more
-        return JobPage(jobs=tuple(found[:limit]), has_more=len(found) > limit)
+        return await self._jobs.list(after=after, limit=limit, order=order, tenant=tenant if key is None else key.tenant)
 
     async def cancel(self, job_id: str) -> Job:
         await self._check(job_id)

@@ -6,7 +6,7 @@
 --                                pools that it was claimed from)
 --   job:<id>:task:<id>   hash    the task's record
 --   job:<id>:events      stream  the job's share of `events`, under the same ids
---   jobs                 zset    ids by order of submission
+--   jobs, jobs:<tenant>  zset    ids by order of submission
 --   expiring, dead       zset    ended jobs by when they expire; jobs that lost all attempts by when they ended
 --   idempotency:<digest> string  what an idempotency key stands for
 --   queue:<pool>:<class>:<tenant>   zset  queued tasks by ticket

@@ -47,7 +47,8 @@ if digest ~= '' then
 end
 redis.call('HSET', row, 'id', job, 'model', model, 'workflow', workflow, 'request', request, 'notes', notes,
   'tenant', tenant, 'priority', class, 'state', 'queued', 'created_at', now())
-redis.call('ZADD', key('jobs'), redis.call('INCR', key('sequence')), job)
+local number = redis.call('INCR', key('sequence'))
+for _, index in ipairs({key('jobs'), key('jobs', tenant)}) do redis.call('ZADD', index, number, job) end
 local fields = {'tasks', cjson.encode(ids), 'result', result, 'remaining', #ids, 'retention', retention}
 for _, task in ipairs(rows) do
   redis.call('HSET', row_of(job, task.id), 'id', task.id, 'stage', task.stage, 'pool', task.pool,
