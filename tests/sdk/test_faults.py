@@ -99,6 +99,15 @@ async def test_a_download_goes_on_where_it_broke(gateway: Served, tmp_path: Path
     assert network.requests[-1].headers["if-range"].strip('"').isalnum()
 
 
+async def test_a_connection_that_breaks_after_the_last_byte_breaks_nothing(gateway: Served, tmp_path: Path) -> None:
+    client, network = faulty(gateway, cut_after(1000), cut_after(len(VIDEO) - 1000))
+    async with client:
+        job_id = (await gateway.rig.post()).json()["id"]
+        await gateway.rig.work(job_id)
+        assert await client.download(job_id, tmp_path / "world.mp4") == len(VIDEO)
+    assert ((tmp_path / "world.mp4").read_bytes(), len(network.requests)) == (VIDEO, 2)
+
+
 async def test_bytes_that_are_not_what_was_named_are_not_kept(gateway: Served, tmp_path: Path) -> None:
     def other(_: httpx.Request, answer: httpx.Response) -> httpx.Response:
         return httpx.Response(200, content=b"other bytes", headers={"ETag": answer.headers["etag"]})

@@ -177,7 +177,7 @@ class AsyncClient:
                 async for chunk in answer.aiter_bytes():
                     partial.write(chunk)
         except httpx.TransportError as error:
-            return error
+            return None if partial.is_whole else error
         return None
 
     async def upload(self, source: Source, *, purpose: str = "vision", seconds: int | None = None) -> File:

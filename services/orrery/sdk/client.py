@@ -173,7 +173,7 @@ class Client:
                 for chunk in answer.iter_bytes():
                     partial.write(chunk)
         except httpx.TransportError as error:
-            return error
+            return None if partial.is_whole else error
         return None
 
     def upload(self, source: Source, *, purpose: str = "vision", seconds: int | None = None) -> File:

@@ -23,6 +23,7 @@ class Partial:
         self._part = path.with_name(path.name + ".part")
         self._etag: str | None = None
         self._size = 0
+        self._whole: int | None = None
         self._sha256 = hashlib.sha256()
 
     def __enter__(self) -> Partial:
@@ -35,16 +36,24 @@ class Partial:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Asks for the rest of what was begun, if it is still the same."""
-        return {"Range": f"bytes={self._size}-", "If-Range": self._etag} if self._size and self._etag else {}
+        """Asks for the rest of what was begun, if it is still the same; for the bytes themselves, since they are counted."""
+        rest = {"Range": f"bytes={self._size}-", "If-Range": self._etag} if self._size and self._etag else {}
+        return {"Accept-Encoding": "identity"} | rest
 
     def begin(self, answer: httpx.Response) -> None:
         """Goes on if the answer is the rest, and starts over if it is the whole."""
         self._etag = answer.headers.get("etag")
+        length = answer.headers.get("content-length", "")
         if answer.status_code != PARTIAL:
             self._file.seek(0)
             self._file.truncate()
             self._size, self._sha256 = 0, hashlib.sha256()
+        self._whole = self._size + int(length) if length.isdecimal() else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing, so that a connection that breaks now breaks nothing."""
+        return self._size == self._whole
 
     def write(self, chunk: bytes) -> None:
         self._file.write(chunk)
