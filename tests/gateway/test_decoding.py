@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -19,7 +20,7 @@ from gateway.rig import rig_of
 from gateway.samples import clip, encoded, gradient, png
 from orrery.gateway.bounds import MediaBounds
 from orrery.gateway.clips import Keep
-from orrery.gateway.decoding.apart import ZYGOTE, read_apart
+from orrery.gateway.decoding.apart import ZYGOTE, DecoderUnavailable, read_apart
 from orrery.gateway.decoding.order import Order
 from orrery.gateway.settings import GatewaySettings
 from orrery.worlds.catalog.models import Size
@@ -90,6 +91,15 @@ def test_a_zygote_that_died_is_started_again() -> None:
     for _ in range(2):
         assert read_apart(BytesIO(png(8, 8)), ORDER)[1]["width"] == 8
     assert zygote().pid != before.pid
+
+
+def test_where_no_decoder_starts_the_upload_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    ZYGOTE.stop()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(DecoderUnavailable):
+        read_apart(BytesIO(png(8, 8)), ORDER)
+    monkeypatch.undo()
+    assert read_apart(BytesIO(png(8, 8)), ORDER)[1]["width"] == 8
 
 
 def test_a_decoder_sees_nothing_of_its_gateway(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,19 +16,30 @@ from typing import Any, BinaryIO
 
 from orrery.gateway.decoding.order import Order
 from orrery.gateway.stills import FIELD
-from orrery.worlds.errors import InvalidMedia, from_dict
+from orrery.worlds.errors import InvalidMedia, OrreryError, from_dict
 
 GRACE_SECONDS = 5.0
 """Beyond its own time a decoder is waited for so long: the machine may be slow to start it."""
 
+ENDING_SECONDS = 0.1
+"""A process closes its sockets a little before it has ended."""
+
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-"""All that a decoder sees of it: no passwords. Threads would take address space, of which it has little."""
+"""What a decoder sees of it, beside where its code is: no passwords. Threads would take of its little address space."""
+
+
+class DecoderUnavailable(OrreryError):
+    """There is no process to decode uploads; the next one is tried with a new one."""
+
+    code = "decoder_unavailable"
+    http_status = 503
+    grpc_code = "UNAVAILABLE"
 
 
 def read_apart(upload: BinaryIO, order: Order) -> tuple[bytes, dict[str, Any]]:
     """The frames as `Conditioning.to_bytes` has them, and the notes about them. Blocks.
 
-    Raises what `read_conditioning` raises, and `InvalidMedia` of an upload whose decoder was ended.
+    Raises what `read_conditioning` raises, `InvalidMedia` of an upload whose decoder was ended, and `DecoderUnavailable`.
     """
     with _memory("upload") as source, _memory("frames") as result:
         upload.seek(0)
@@ -59,10 +70,23 @@ def _told(source: BinaryIO, result: BinaryIO, order: Order) -> dict[str, Any]:
         except TimeoutError:
             answer = b""
     if not answer:
+        ZYGOTE.check()
         bounds = f"{order.memory_bytes} bytes, {order.cpu_seconds} seconds of processor time and {order.seconds:g} in all"
         raise InvalidMedia("the upload cannot be decoded within bounds", field=FIELD, allowed=bounds)
     told: dict[str, Any] = json.loads(answer)
     return told
+
+
+def _unavailable() -> DecoderUnavailable:
+    return DecoderUnavailable("uploads cannot be decoded for now: the gateway's log says why")
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 class _Zygote:
@@ -74,13 +98,16 @@ class _Zygote:
         self._control: socket.socket | None = None
 
     def send(self, order: Order, handles: list[int]) -> None:
+        """Raises `DecoderUnavailable` if a new process ends as well."""
         message = order.model_dump_json().encode()
         with self._lock:
-            try:
-                socket.send_fds(self._started(), [message], handles)
-            except (BrokenPipeError, ConnectionResetError):
-                self._stop()
-                socket.send_fds(self._started(), [message], handles)
+            for _ in range(2):
+                try:
+                    socket.send_fds(self._started(), [message], handles)
+                    return
+                except (BrokenPipeError, ConnectionResetError):
+                    self._stop()
+        raise _unavailable()
 
     def _started(self) -> socket.socket:
         if self._control is None:
@@ -88,9 +115,19 @@ class _Zygote:
             command = [sys.executable, "-m", "orrery.gateway.decoding.zygote", str(theirs.fileno())]
             with theirs:
                 self._process = subprocess.Popen(
-                    command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], cwd="/", start_new_session=True
+                    command,
+                    env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                    pass_fds=[theirs.fileno()],
+                    cwd="/",
+                    start_new_session=True,
                 )
         return self._control
+
+    def check(self) -> None:
+        """Raises `DecoderUnavailable` if it has ended: then an upload without an answer is not to blame."""
+        with self._lock:
+            if self._process is not None and _has_ended(self._process):
+                raise _unavailable()
 
     def stop(self) -> None:
         """Ends it; the next upload starts another."""

@@ -32,6 +32,8 @@ class RequestTooSlow(OrreryError):
 
 
 class HeadersTooLarge(OrreryError):
+    """The head of the request, with its URL, is larger than is taken."""
+
     code = "headers_too_large"
     http_status = 431
     grpc_code = "RESOURCE_EXHAUSTED"
