@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.rig import Rig, Worker, rig_of
-from gateway.samples import clip
+from gateway.samples import clip, png
 from gateway.served import served
 from gateway.test_service import POOLS
 from orrery.gateway.app import ROUTERS
@@ -39,6 +39,8 @@ TESTS = Path(__file__).parents[1]
 ENDLESS = "followAll"
 """The events of all jobs have no end, so nobody can wait for the answer."""
 
+FILM = clip(17, 176, 96)
+
 SECONDS = 120
 FEW = 50
 """Requests that would be too few to say anything."""
@@ -63,12 +65,12 @@ RUNS = {
 async def working(rig: Rig) -> None:
     """Does whatever is submitted, in pools that have somebody."""
     await rig.jobs.announce("worker-1", POOLS, seconds=3600)
-    worker = Worker(rig.jobs, rig.artifacts, media=clip(17, 176, 96))
+    made = {"text2image": png(96, 96)}
     while True:
         page = await rig.jobs.list(after=None, limit=100, order="desc")
         for job in page.jobs:
             with suppress(JobNotFound):  # deleted meanwhile
-                await worker.finish(job.id)
+                await Worker(rig.jobs, rig.artifacts, media=made.get(job.workflow, FILM)).finish(job.id)
         await asyncio.sleep(0.02)
 
 

@@ -96,17 +96,6 @@ class References:
         return InvalidField(f"{REFERENCE} is in no way that is taken here", field=REFERENCE, allowed=self.allowed)
 
 
-def read_reference(value: Any) -> BinaryIO | None:
-    """The bytes of a data URL, plain or as `image_url`. Raises `InvalidField`; `InvalidMedia` if it is not base64."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        value = value.get("image_url")
-    if not isinstance(value, str) or not value.startswith("data:"):
-        raise InvalidField(f"{REFERENCE} is neither a file nor a data URL", field=REFERENCE, allowed=References().allowed)
-    return BytesIO(_decode(value))
-
-
 def _decode(url: str) -> bytes:
     allowed = list(DataUrls().allowed)
     head, comma, data = url.partition(",")

@@ -19,6 +19,14 @@ from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.schemas import Schema
 from orrery.worlds.synonyms import SIDES, spellings
 
+EXAMPLES: dict[str, Schema] = {
+    "CreateVideo": {"prompt": "A red ball rolls across a wooden table.", "seed": 7, "num_inference_steps": 35},
+    "RemixVideo": {"prompt": "A red ball rolls across a wooden table at night."},
+    "GenerateImages": {"prompt": "A red ball on a wooden table.", "n": 2, "seed": 3},
+    "Infer": {"prompt": "A red ball rolls.", "seed": 4, "steps": 35, "guidance_scale": 7.5},
+}
+"""Bodies that any model takes."""
+
 WORLDS = (Workflow.TEXT2WORLD, Workflow.VIDEO2WORLD)
 VIDEO = "video"
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from orrery.gateway.openapi import answers
-from orrery.gateway.openapi.bodies import bodies
+from orrery.gateway.openapi.bodies import EXAMPLES, bodies
 from orrery.gateway.openapi.operations import (
     EVENTS,
     IF_NONE_MATCH,
@@ -124,8 +124,12 @@ def _header(name: str) -> Node:
 
 
 def _taken(operation: Operation) -> Node:
-    content = {media_type: {"schema": _ref(name)} for media_type, name in operation.bodies.items()}
+    content = {media_type: {"schema": _ref(name)} | _example(name) for media_type, name in operation.bodies.items()}
     return {"required": True, "content": content}
+
+
+def _example(name: str) -> Node:
+    return {"example": EXAMPLES[name]} if name in EXAMPLES else {}
 
 
 def _told(told: Told, operation: Operation, method: str) -> Node:
