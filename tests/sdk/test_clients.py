@@ -94,6 +94,9 @@ async def test_refusals_are_typed_as_the_server_says(client: AsyncClient) -> Non
     with pytest.raises(PromptBlocked) as blocked:
         await client.create("a fucking ball")
     assert blocked.value.evidence
+    for nobody in ("video_1", "a?b#c", "..%2fmodels"):
+        with pytest.raises(JobNotFound):
+            await client.get(nobody)
     world = await client.create(PROMPT)
     with pytest.raises(JobNotFinished):
         await client.download(world.id, Path("never"))
@@ -181,6 +184,7 @@ async def test_all_events_are_followed_from_a_place(gateway: Served, client: Asy
     await gateway.rig.work(world.id)
     one = [event async for event in client.watch(world.id)]
     assert [event async for event in client.watch(world.id, after=one[2].id)] == one[3:]
+    assert [event async for event in client.watch(world.id, after=one[-1].id)] == []
     every = client.watch(after="0")
     assert [await anext(every) for _ in one] == one
     await every.aclose()  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ class AsyncClient:
         return await self._send(calls.create(prompt, reference, idempotency_key, parameters))
 
     async def images(self, prompt: str, **parameters: Unpack[Parameters]) -> tuple[bytes, ...]:
-        """An image, as PNG. The call lasts until they are made."""
+        """An image, as PNG. The call lasts until it is made."""
         return await self._send(calls.images(prompt, parameters))
 
     async def estimate(self, prompt: str, *, reference: Source | None = None, **parameters: Unpack[Parameters]) -> Estimate:
@@ -124,7 +124,7 @@ class AsyncClient:
     async def watch(self, job_id: str | None = None, *, after: str | None = None) -> AsyncIterator[Event]:
         """Events of a job until its end, or without end those of all jobs. Connections that break are made again."""
         following = Following(job_id, after, self._retries)
-        while not following.ended:
+        while True:
             outcome: httpx.Response | httpx.TransportError | None = None
             try:
                 async with self._http.stream("GET", following.path, headers=following.headers, timeout=SILENCE) as answer:
@@ -137,8 +137,9 @@ class AsyncClient:
                         outcome = answer
             except httpx.TransportError as error:
                 outcome = error
-            if not following.ended:
-                await asyncio.sleep(following.pause(outcome))
+            if following.ended or (outcome is None and following.is_silent and (await self.get(str(job_id))).ended):
+                return
+            await asyncio.sleep(following.pause(outcome))
 
     async def wait(self, job_id: str, *, on_event: Callable[[Event], None] | None = None) -> World:
         """The job when it is completed. Raises `JobFailed`, `JobCancelled`."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -91,6 +92,11 @@ class Call(Generic[T]):
             yield known | {"data": dict(self.form or {}), "files": files}
 
 
+def _of(collection: str, one: str, *more: str) -> str:
+    """The path of something by its id, whatever is in that."""
+    return "/".join((collection, quote(one, safe=""), *more))
+
+
 def reads(kind: type[A]) -> Callable[[httpx.Response], A]:
     return lambda answer: kind.model_validate(answer.json())
 
@@ -113,7 +119,7 @@ def estimate(prompt: str, reference: Source | None, parameters: Parameters) -> C
 
 
 def remix(job_id: str, prompt: str, key: str | None, parameters: Parameters) -> Call[World]:
-    return Call("POST", f"{VIDEOS}/{job_id}/remix", reads(World), body=body_of(prompt, parameters), headers=_keyed(key))
+    return Call("POST", _of(VIDEOS, job_id, "remix"), reads(World), body=body_of(prompt, parameters), headers=_keyed(key))
 
 
 def derive(
@@ -141,7 +147,7 @@ def body_of(prompt: str, parameters: Parameters) -> dict[str, Any]:
 
 
 def get(job_id: str) -> Call[World]:
-    return Call("GET", f"{VIDEOS}/{job_id}", reads(World))
+    return Call("GET", _of(VIDEOS, job_id), reads(World))
 
 
 def listing(limit: int, after: str | None, order: Literal["asc", "desc"]) -> Call[Worlds]:
@@ -154,19 +160,19 @@ def dead(limit: int) -> Call[Worlds]:
 
 
 def cancel(job_id: str) -> Call[World]:
-    return Call("POST", f"{VIDEOS}/{job_id}/cancel", reads(World))
+    return Call("POST", _of(VIDEOS, job_id, "cancel"), reads(World))
 
 
 def requeue(job_id: str) -> Call[World]:
-    return Call("POST", f"{VIDEOS}/{job_id}/requeue", reads(World))
+    return Call("POST", _of(VIDEOS, job_id, "requeue"), reads(World))
 
 
 def replay_webhook(job_id: str) -> Call[Receipt]:
-    return Call("POST", f"{VIDEOS}/{job_id}/webhook:replay", reads(Receipt), repeatable=False)
+    return Call("POST", _of(VIDEOS, job_id, "webhook:replay"), reads(Receipt), repeatable=False)
 
 
 def delete(job_id: str) -> Call[Deleted]:
-    return Call("DELETE", f"{VIDEOS}/{job_id}", reads(Deleted), repeatable=False)
+    return Call("DELETE", _of(VIDEOS, job_id), reads(Deleted), repeatable=False)
 
 
 def models() -> Call[Models]:
@@ -174,7 +180,7 @@ def models() -> Call[Models]:
 
 
 def content(job_id: str, variant: str) -> Call[None]:
-    return Call("GET", f"{VIDEOS}/{job_id}/content", lambda _: None, params={"variant": variant})
+    return Call("GET", _of(VIDEOS, job_id, "content"), lambda _: None, params={"variant": variant})
 
 
 def upload(source: Source, purpose: str, seconds: int | None) -> Call[File]:
@@ -189,11 +195,11 @@ def create_batch(file_id: str) -> Call[Batch]:
 
 
 def get_batch(batch_id: str) -> Call[Batch]:
-    return Call("GET", f"{BATCHES}/{batch_id}", reads(Batch))
+    return Call("GET", _of(BATCHES, batch_id), reads(Batch))
 
 
 def batch_lines_of(batch_id: str, kind: Literal["output", "errors"]) -> Call[tuple[dict[str, Any], ...]]:
-    return Call("GET", f"{BATCHES}/{batch_id}/{kind}", _lines)
+    return Call("GET", _of(BATCHES, batch_id, kind), _lines)
 
 
 def _lines(answer: httpx.Response) -> tuple[dict[str, Any], ...]:
@@ -201,7 +207,7 @@ def _lines(answer: httpx.Response) -> tuple[dict[str, Any], ...]:
 
 
 def cancel_batch(batch_id: str) -> Call[Batch]:
-    return Call("POST", f"{BATCHES}/{batch_id}/cancel", reads(Batch))
+    return Call("POST", _of(BATCHES, batch_id, "cancel"), reads(Batch))
 
 
 def batch_lines(requests: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes:

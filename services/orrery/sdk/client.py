@@ -67,7 +67,7 @@ class Client:
         return self._send(calls.create(prompt, reference, idempotency_key, parameters))
 
     def images(self, prompt: str, **parameters: Unpack[Parameters]) -> tuple[bytes, ...]:
-        """An image, as PNG. The call lasts until they are made."""
+        """An image, as PNG. The call lasts until it is made."""
         return self._send(calls.images(prompt, parameters))
 
     def estimate(self, prompt: str, *, reference: Source | None = None, **parameters: Unpack[Parameters]) -> Estimate:
@@ -120,7 +120,7 @@ class Client:
     def watch(self, job_id: str | None = None, *, after: str | None = None) -> Iterator[Event]:
         """Events of a job until its end, or without end those of all jobs. Connections that break are made again."""
         following = Following(job_id, after, self._retries)
-        while not following.ended:
+        while True:
             outcome: httpx.Response | httpx.TransportError | None = None
             try:
                 with self._http.stream("GET", following.path, headers=following.headers, timeout=SILENCE) as answer:
@@ -133,8 +133,9 @@ class Client:
                         outcome = answer
             except httpx.TransportError as error:
                 outcome = error
-            if not following.ended:
-                time.sleep(following.pause(outcome))
+            if following.ended or (outcome is None and following.is_silent and (self.get(str(job_id))).ended):
+                return
+            time.sleep(following.pause(outcome))
 
     def wait(self, job_id: str, *, on_event: Callable[[Event], None] | None = None) -> World:
         """The job when it is completed. Raises `JobFailed`, `JobCancelled`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import httpx
 from httpx_sse import ServerSentEvent
@@ -19,7 +20,7 @@ class Following:
     """The events of one job until its end, or of all jobs without end. `after` is the id of the last event seen."""
 
     def __init__(self, job_id: str | None, after: str | None, retries: Retries) -> None:
-        self.path = "/v1/events" if job_id is None else f"{VIDEOS}/{job_id}/events"
+        self.path = "/v1/events" if job_id is None else f"{VIDEOS}/{quote(job_id, safe='')}/events"
         self.ended = False
         """Whether the last event was an end. A job that was given fresh attempts has events after one: the server knows."""
         self._of_one = job_id is not None
@@ -41,6 +42,11 @@ class Following:
         event = Event.model_validate(json.loads(sent.data) | {"id": sent.id})
         self.ended = event.is_end and self._of_one
         return event
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the stream of a job stopped before without a word: so it does when nothing came after the last event seen."""
+        return self._of_one and self._in_vain > 0
 
     def pause(self, outcome: httpx.Response | httpx.TransportError | None) -> float:
         """Seconds until the stream is asked for again; None is a stream that just stopped.
