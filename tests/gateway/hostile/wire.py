@@ -9,6 +9,7 @@ from gateway.hostile.case import JSON, Case, Sent, get, post, post_bytes, reques
 PLAIN_400 = "400"
 """The protocol below answers it."""
 
+IMPATIENT = {"body_idle_seconds": 0.4, "body_seconds": 0.8}
 START = "POST /v1/videos HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 
 
@@ -16,7 +17,7 @@ def raw(
     name: str, how: str, result: str, data: str | bytes, dripping: bytes = b"", settings: Mapping[str, object] | None = None
 ) -> Case:
     sent = Sent(data.encode("latin-1") if isinstance(data, str) else data, dripping, 0.05)
-    return Case(name, how, result, lambda: sent, settings=settings or {})
+    return Case(name, how, result, lambda: sent, settings=IMPATIENT | dict(settings or {}))
 
 
 CASES = (
