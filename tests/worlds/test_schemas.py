@@ -47,11 +47,11 @@ PROBES: dict[str, st.SearchStrategy[Any]] = {
     "guidance_scale": st.floats(-5, 30),
     "seed": st.integers(-10, 10) | st.integers(2**32 - 5, 2**32 + 5),
     "size": st.sampled_from(["176x96", "96x96", "1280x704", "176 x 96", ""]),
-    "resolution": st.sampled_from(["96", "720", "480"]),
-    "aspect_ratio": st.sampled_from(["16:9", "1:1", "3:4", "2:1"]),
-    "sampler": st.sampled_from(["res_2ab", "euler", "ddim"]),
-    "numerics": st.sampled_from(["official", "diffusers", "mine"]),
-    "output_format": st.sampled_from(["mp4", "mkv", "png", "gif"]),
+    "resolution": st.sampled_from(["96", "720", "480", ""]),
+    "aspect_ratio": st.sampled_from(["16:9", "1:1", "3:4", "2:1", ""]),
+    "sampler": st.sampled_from(["res_2ab", "euler", "ddim", ""]),
+    "numerics": st.sampled_from(["official", "diffusers", "mine", ""]),
+    "output_format": st.sampled_from(["mp4", "mkv", "png", "gif", ""]),
 }
 
 

@@ -96,7 +96,7 @@ def settle(
         num_inference_steps=_steps(asked, model),
         guidance_scale=_guidance_scale(asked, model, spec),
         seed=_seed(asked.seed),
-        sampler=_choice("sampler", asked.sampler or default_sampler, Sampler),
+        sampler=_choice("sampler", default_sampler if asked.sampler is None else asked.sampler, Sampler),
         numerics=numerics,
         output_format=_output_format(asked, workflow),
         conditioning=conditioning,
@@ -135,10 +135,10 @@ def _size(asked: RequestedWorld, spec: DenoiserSpec) -> Size:
 
 
 def _size_by_ratio(asked: RequestedWorld, spec: DenoiserSpec) -> Size:
-    resolution = asked.resolution or spec.default_resolution
+    resolution = spec.default_resolution if asked.resolution is None else asked.resolution
     if resolution not in spec.sizes:
         raise InvalidField(f"resolution {resolution} is not offered", field="resolution", allowed=sorted(spec.sizes))
-    ratio = asked.aspect_ratio or spec.default_aspect_ratio
+    ratio = spec.default_aspect_ratio if asked.aspect_ratio is None else asked.aspect_ratio
     if ratio not in spec.sizes[resolution]:
         raise InvalidField(f"aspect_ratio {ratio} is not offered", field="aspect_ratio", allowed=sorted(spec.sizes[resolution]))
     return spec.sizes[resolution][ratio]
@@ -224,7 +224,7 @@ def output_formats(workflow: Workflow) -> tuple[OutputFormat, ...]:
 
 def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
     formats = output_formats(workflow)
-    wanted = asked.output_format or formats[0].value
+    wanted = formats[0].value if asked.output_format is None else asked.output_format
     if wanted not in formats:
         allowed = [str(known) for known in formats]
         raise InvalidField(f"{workflow} is not published as {wanted}", field="output_format", allowed=allowed)
