@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from orrery.gateway.errors import MalformedBody
+from orrery.gateway.objects import read_object
 from orrery.jobs.batches.records import Problem
 from orrery.worlds.errors import InvalidField, OrreryError
 from orrery.worlds.plan import Frozen
@@ -14,6 +16,9 @@ from orrery.worlds.plan import Frozen
 METHOD = "POST"
 FIELDS = {"custom_id", "method", "url", "body"}
 MAX_CUSTOM_ID = 512
+MAX_DEPTH = 33
+"""Of a line: the body is one level inside of it."""
+
 PAGE_LINES = 100
 PAGE_BYTES = 4 * 2**20
 
@@ -139,12 +144,10 @@ class Reader:
 def _object(text: Text) -> dict[str, Any]:
     number, line = text
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise BadLine(Problem(code="invalid_json_line", message="This line is not a JSON object.", line=number))
-    return values
+        return read_object(line, MAX_DEPTH)
+    except MalformedBody as error:
+        message = f"This line is not a JSON object that is taken: {error.message}."
+        raise BadLine(Problem(code="invalid_json_line", message=message, line=number)) from None
 
 
 def _is_text(value: str) -> bool:
