@@ -24,6 +24,7 @@ from orrery.jobs.batches.memory import MemoryBatches
 from orrery.jobs.deliveries import MemoryDeliveries
 from orrery.jobs.files import MemoryFiles
 from orrery.jobs.memory import MemoryJobs
+from orrery.jobs.quotas import MemoryQuotas, Quotas
 from orrery.jobs.records import Claim, Completion
 from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.plan import ArtifactRef
@@ -64,10 +65,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig_of(jobs: MemoryJobs | None = None, **settings: Any) -> AsyncIterator[Rig]:
+async def rig_of(jobs: MemoryJobs | None = None, *, quotas: Quotas | None = None, **settings: Any) -> AsyncIterator[Rig]:
     jobs, objects = jobs or MemoryJobs(), MemoryStore()
     artifacts = ObjectArtifacts(objects)
-    stores = Stores(jobs, artifacts, MemoryDeliveries(), MemoryFiles(), MemoryBatches())
+    stores = Stores(jobs, artifacts, MemoryDeliveries(), MemoryFiles(), MemoryBatches(), quotas or MemoryQuotas())
     app = create_app(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **settings), stores)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -47,8 +47,8 @@ class Quotas(Protocol):
         """The job that was counted never came to be. Once for each `reserve`."""
         ...
 
-    async def live(self, key: str) -> list[str]:
-        """The jobs that were counted and not settled; only of limits that look at them."""
+    async def live(self, key: str) -> dict[str, float]:
+        """The jobs that were counted and not settled, and how many seconds ago that was; only of limits that look at them."""
         ...
 
     async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
@@ -69,7 +69,7 @@ class MemoryQuotas:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._live: defaultdict[str, set[str]] = defaultdict(set)
+        self._live: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._jobs: defaultdict[tuple[str, int, int], int] = defaultdict(int)
         self._seconds: defaultdict[tuple[str, int, int], float] = defaultdict(float)
 
@@ -81,20 +81,19 @@ class MemoryQuotas:
             if limit is not None and amount >= limit:
                 return UsedUp(name, CONCURRENT_RETRY_SECONDS if name == "concurrent" else left)
         if _looks_at_live(limits):
-            self._live[key].add(job_id)
+            self._live[key][job_id] = self._clock()
         self._jobs[window] += 1
         return None
 
     async def release(self, key: str, job_id: str, limits: Limits) -> None:
-        self._live[key].discard(job_id)
+        self._live[key].pop(job_id, None)
         self._jobs[self._window(key, limits)[0]] -= 1
 
-    async def live(self, key: str) -> list[str]:
-        return sorted(self._live[key])
+    async def live(self, key: str) -> dict[str, float]:
+        return {job_id: self._clock() - since for job_id, since in self._live[key].items()}
 
     async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
-        if job_id in self._live[key]:
-            self._live[key].remove(job_id)
+        if self._live[key].pop(job_id, None) is not None:
             self._seconds[self._window(key, limits)[0]] += seconds
 
     def _window(self, key: str, limits: Limits) -> tuple[tuple[str, int, int], float]:
@@ -113,24 +112,24 @@ RESERVE = (
     + """
 local left = (number + 1) * window - now
 local counts = redis.call('HMGET', used, 'jobs', 'device_seconds')
-local found = {jobs = counts[1], device_seconds = counts[2], concurrent = redis.call('SCARD', live)}
+local found = {jobs = counts[1], device_seconds = counts[2], concurrent = redis.call('ZCARD', live)}
 for i, name in ipairs({'jobs', 'device_seconds', 'concurrent'}) do
   local limit = tonumber(ARGV[2 + i])
   if limit and tonumber(found[name] or 0) >= limit then return {name, name == 'concurrent' and '' or tostring(left)} end
 end
-if ARGV[4] ~= '' or ARGV[5] ~= '' then redis.call('SADD', live, ARGV[1]) end
+if ARGV[4] ~= '' or ARGV[5] ~= '' then redis.call('ZADD', live, now, ARGV[1]) end
 redis.call('HINCRBY', used, 'jobs', 1)
 redis.call('EXPIRE', used, 2 * window)
 return {}
 """
 )
 
-RELEASE = WINDOW + "redis.call('SREM', live, ARGV[1]) redis.call('HINCRBY', used, 'jobs', -1)"
+RELEASE = WINDOW + "redis.call('ZREM', live, ARGV[1]) redis.call('HINCRBY', used, 'jobs', -1)"
 
 SETTLE = (
     WINDOW
     + """
-if redis.call('SREM', live, ARGV[1]) == 1 then
+if redis.call('ZREM', live, ARGV[1]) == 1 then
   redis.call('HINCRBYFLOAT', used, 'device_seconds', ARGV[3])
   redis.call('EXPIRE', used, 2 * window)
 end
@@ -164,8 +163,10 @@ class RedisQuotas:
     async def release(self, key: str, job_id: str, limits: Limits) -> None:
         await _named(self._release(keys=[_name(key)], args=[job_id, limits.window_seconds]))
 
-    async def live(self, key: str) -> list[str]:
-        return sorted(await _named(self._client.smembers(f"{_name(key)}:live")))
+    async def live(self, key: str) -> dict[str, float]:
+        since = await _named(self._client.zrange(f"{_name(key)}:live", 0, -1, withscores=True))
+        seconds, _ = await _named(self._client.time()) if since else (0, 0)
+        return {job_id: max(0.0, seconds - at) for job_id, at in since}
 
     async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
         await _named(self._settle(keys=[_name(key)], args=[job_id, limits.window_seconds, seconds]))

@@ -12,6 +12,7 @@ from gateway.edge.callers import PROMPT, Caller, guarded
 from gateway.rig import eventually
 from gateway.samples import png
 from gateway.served import lines_of, served
+from orrery.jobs.quotas import MemoryQuotas
 from orrery.jobs.records import Submission
 
 A, B, ADMIN = {"tenant": "a"}, {"tenant": "b"}, {"tenant": "ops", "admin": True}
@@ -147,7 +148,19 @@ async def test_a_job_that_ended_gives_its_place_back_and_its_seconds_count(tmp_p
         job_id = await a.create()
         assert (await a.post()).status_code == 429
         await a.client.delete(f"/v1/videos/{job_id}", headers=a.headers)
+        job_id = await a.create()
+        await a.post(f"/v1/videos/{job_id}/cancel")
         await a.create()
+
+
+async def test_a_job_that_is_about_to_be_submitted_is_not_taken_for_a_deleted_one(tmp_path: Path) -> None:
+    now = [1000.0]
+    quotas = MemoryQuotas(lambda: now[0])
+    async with guarded(tmp_path, A | {"quota": {"concurrent": 1}}, quotas=quotas) as (_, (a,)):
+        await quotas.reserve(a.key.id, "video_" + "0" * 32, a.key.quota)
+        assert (await a.post()).status_code == 429
+        now[0] += 120
+        assert (await a.post()).status_code == 202
 
 
 async def test_what_is_refused_or_was_there_costs_nothing(tmp_path: Path) -> None:

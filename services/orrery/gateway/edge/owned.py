@@ -19,6 +19,9 @@ from orrery.worlds.errors import JobNotFound, OrreryError
 log = logging.getLogger(__name__)
 
 TENANTS_KEPT = 10_000
+ARRIVING_SECONDS = 60.0
+"""So long a job that was counted may not be there yet: another request is about to submit it."""
+
 ANYONE = "default"
 """The tenant of a submission that names none."""
 
@@ -76,8 +79,10 @@ class OwnedJobs:
 
     async def _settle_ended(self, key: Key) -> None:
         live = await self._quotas.live(key.id)
-        states = await self._jobs.states(live)
-        for job_id in live:
+        states = await self._jobs.states(list(live))
+        for job_id, seconds_ago in live.items():
+            if job_id not in states and seconds_ago < ARRIVING_SECONDS:
+                continue
             if job_id not in states:  # deleted
                 await self._quotas.settle(key.id, job_id, 0.0, key.quota)
             elif states[job_id].ended:
@@ -118,7 +123,10 @@ class OwnedJobs:
 
     async def delete(self, job_id: str) -> Job:
         await self._check(job_id)
-        return await self._jobs.delete(job_id)
+        job, key = await self._jobs.delete(job_id), caller()
+        if key is not None:
+            await self._quotas.settle(key.id, job_id, device_seconds(job), key.quota)
+        return job
 
     async def position(self, job_id: str) -> int | None:
         await self._check(job_id)
