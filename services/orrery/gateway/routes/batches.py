@@ -54,6 +54,7 @@ async def listing(
 
 @router.get("/{batch_id}")
 async def read(request: Request, gateway: Context, batch_id: str) -> Response:
+    """The batch as it stands."""
     return JSONResponse(batch_view(await _batch(request, gateway, batch_id)))
 
 

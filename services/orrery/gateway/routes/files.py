@@ -45,6 +45,7 @@ async def listing(
 
 @router.get("/{file_id}")
 async def read(request: Request, gateway: Context, file_id: str) -> Response:
+    """What is known of a file; its bytes are its content."""
     return JSONResponse(file_view(await gateway.files.get(checked_file_id(file_id), tenant_of(request.headers))))
 
 

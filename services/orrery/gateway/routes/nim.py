@@ -115,6 +115,7 @@ def _jpeg(png: bytes) -> bytes:
 
 @router.get("/health/live")
 async def live() -> Response:
+    """200 while the gateway answers."""
     return JSONResponse({"description": "Triton liveness check", "status": "live"})
 
 
@@ -135,11 +136,13 @@ async def metrics(gateway: Context) -> Response:
 
 @router.get("/version")
 async def release() -> Response:
+    """Orrery's version and that of the NIM's API."""
     return JSONResponse({"release": version("orrery-serve"), "api": API_VERSION})
 
 
 @router.get("/license")
 async def license_() -> Response:
+    """Under which license Orrery is."""
     return JSONResponse({"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"})
 
 

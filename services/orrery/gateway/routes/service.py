@@ -16,6 +16,7 @@ router = APIRouter()
 
 @router.get("/health/live")
 async def live() -> Response:
+    """200 while the gateway answers."""
     return JSONResponse({"status": "live"})
 
 
