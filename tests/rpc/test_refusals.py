@@ -71,7 +71,7 @@ def test_every_error_of_the_tree_has_a_status(error: type[OrreryError]) -> None:
 
 async def test_a_store_that_is_gone_is_unavailable() -> None:
     class Gone(MemoryJobs):
-        async def get(self, job_id: str) -> Job:
+        async def look(self, job_id: str) -> tuple[Job, int | None]:
             raise StoreUnavailable("refused")
 
     async with calling(Gone()) as caller:
@@ -81,7 +81,7 @@ async def test_a_store_that_is_gone_is_unavailable() -> None:
 
 async def test_what_nobody_thought_of_is_internal_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MemoryJobs):
-        async def get(self, job_id: str) -> Job:
+        async def look(self, job_id: str) -> tuple[Job, int | None]:
             raise ZeroDivisionError("secret")
 
     async with calling(Broken()) as caller:

@@ -82,7 +82,8 @@ class Worlds(WorldsServicer):
         await asyncio.gather(*self._leaving)
 
     async def Get(self, request: v1.GetRequest, context: Context) -> v1.World:  # noqa: N802, ARG002
-        return await self._world(await self._gateway.jobs.get(checked_id(request.id)))
+        job, position = await self._gateway.jobs.look(checked_id(request.id))
+        return world_of(job, await self._gateway.forecaster.forecast_at(job, position))
 
     async def List(self, request: v1.ListRequest, context: Context) -> v1.ListResponse:  # noqa: N802, ARG002
         if not 0 <= request.limit <= MAX_PAGE:
