@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import load
 
 from gateway.rig import rig_of
-from gateway.samples import clip, encoded, gradient, png
+from gateway.samples import clip, encoded, gradient, jpeg, png, webp
 from orrery.gateway.bounds import MediaBounds
 from orrery.gateway.clips import Keep
 from orrery.gateway.decoding.apart import ZYGOTE, DecoderUnavailable, read_apart
@@ -81,6 +81,34 @@ def test_a_decoder_that_goes_beyond_is_ended_and_the_next_upload_is_read(bound: 
         read_apart(heavy, ORDER.model_copy(update=bound))
     assert read_apart(BytesIO(png(8, 8)), ORDER)[1]["width"] == 8
     assert nobody_is_left()
+
+
+def outcome(data: bytes) -> str:
+    try:
+        return str(read_apart(BytesIO(data), ORDER)[1])
+    except InvalidMedia as error:
+        return error.message
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_uploads_are_refused_by_the_decoders_themselves(seed: int) -> None:
+    """Not by their end: what was found wrong is told."""
+    rng = np.random.RandomState(seed)
+    data = bytearray([clip(9), png(64, 48), jpeg(64, 48), webp(64, 48)][seed % 4])
+    for place in rng.randint(12, len(data), len(data) // 100 + 1):
+        data[place] = rng.randint(256)
+    assert "within bounds" not in outcome(bytes(data))
+
+
+@pytest.mark.parametrize("codec", [b"zzzz", b"\xff\xff\xff\xff"])
+def test_a_clip_of_no_known_codec_is_refused(codec: bytes) -> None:
+    with pytest.raises(InvalidMedia, match="cannot be read"):
+        read_apart(BytesIO(clip(9).replace(b"avc1", codec)), ORDER)
+
+
+def test_names_in_a_clip_need_not_be_text() -> None:
+    named = clip(9).replace(b"VideoHandler", b"Video\xff\xfe\xfd\xfc\xfber")
+    assert read_apart(BytesIO(named), ORDER)[1]["kind"] == "video"
 
 
 def test_a_zygote_that_died_is_started_again() -> None:

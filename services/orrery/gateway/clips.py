@@ -37,7 +37,7 @@ def read_clip(file: BinaryIO, frames: int, bounds: MediaBounds, *, keep: Keep = 
     if container == "mp4":
         _refuse_truncated(file)
     try:
-        with av.open(file, mode="r", format=container) as opened:
+        with av.open(file, mode="r", format=container, metadata_errors="replace") as opened:
             decoded = _decoded(opened, bounds)
             kept = deque(islice(decoded, frames) if keep is Keep.FIRST else decoded, maxlen=frames)
     except FFmpegError as error:
@@ -54,6 +54,8 @@ def _decoded(container: InputContainer, bounds: MediaBounds) -> Iterator[VideoFr
         raise _unreadable("it has no video stream")
     _refuse_too_much(container, bounds)
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise _unreadable("its codec is unknown")
     _refuse_too_long(stream.frames, stream.width, stream.height, bounds)
     for count, frame in enumerate(_frames(container, stream), start=1):
         if frame.is_corrupt:
