@@ -42,6 +42,12 @@ def test_predict1_batches_are_lines_with_numbered_outputs(folder: Path) -> None:
     assert found == [("0.mp4", None, {"prompt": "one"}), ("1.mp4", "assets/in.jpg", {"prompt": "two"})]
 
 
+def test_a_sample_may_be_yaml_as_of_predict25(folder: Path) -> None:
+    (folder / "a.yaml").write_text("inference_type: text2world\nname: a\nprompt: >\n  a robot\n  pours tea\nseed: 3\n")
+    (found,) = read_specs([folder / "a.yaml"])
+    assert told(found, folder) == ("a.mp4", None, {"prompt": "a robot pours tea\n", "seed": 3})
+
+
 def test_empty_lines_count_for_nothing(folder: Path) -> None:
     (folder / "batch.jsonl").write_text('\n{"prompt": "one"}\n\n{"prompt": "two"}\n')
     assert [str(one.output) for one in read_specs([folder / "batch.jsonl"])] == ["0.mp4", "1.mp4"]
@@ -156,12 +162,15 @@ def test_a_fault_is_named_with_its_line_and_key(folder: Path, sample: Any, field
 
 def test_files_that_are_none_of_the_formats_are_refused(folder: Path) -> None:
     (folder / "a.json").write_text('{"prompt": ')
-    (folder / "a.yaml").write_text("prompt: p")
+    (folder / "a.yaml").write_text("prompt: [")
+    (folder / "a.toml").write_text("prompt = 1")
     with pytest.raises(InvalidField, match="no JSON"):
         read_specs([folder / "a.json"])
-    with pytest.raises(InvalidField, match=r"\.yaml is not read") as refused:
+    with pytest.raises(InvalidField, match="no YAML"):
         read_specs([folder / "a.yaml"])
-    assert refused.value.allowed == [".json", ".jsonl"]
+    with pytest.raises(InvalidField, match=r"\.toml is not read") as refused:
+        read_specs([folder / "a.toml"])
+    assert refused.value.allowed == [".json", ".jsonl", ".yaml", ".yml"]
 
 
 def test_two_samples_never_share_an_output(folder: Path) -> None:

@@ -21,7 +21,7 @@ Still = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="S
 Clip = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Continues this clip.")]
 Specs = Annotated[
     list[Path] | None,
-    typer.Option("--input", "-i", exists=True, dir_okay=False, help="Official Cosmos samples, JSON or JSONL."),
+    typer.Option("--input", "-i", exists=True, dir_okay=False, help="Official Cosmos samples: JSON, JSONL or YAML."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file, or with --input the folder.")]
 Key = Annotated[str | None, typer.Option(help="Makes the same request once, however often it is sent.")]

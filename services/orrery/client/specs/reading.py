@@ -33,7 +33,7 @@ def _of_lines(path: Path) -> Found:
         yield place, _parsed(line, place)
 
 
-def _of_document(path: Path) -> Found:
+def _of_json(path: Path) -> Found:
     """One sample, or an array of them; those of an array are counted as lines are."""
     whole = Place(path, None, 0)
     value = _parsed(path.read_text(), whole)
@@ -43,7 +43,22 @@ def _of_document(path: Path) -> Found:
         yield whole, value
 
 
-READERS: dict[str, Callable[[Path], Found]] = {".json": _of_document, ".jsonl": _of_lines}
+def _of_yaml(path: Path) -> Found:
+    import yaml  # only Predict2.5 knows it
+
+    whole = Place(path, None, 0)
+    try:
+        yield whole, yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise whole.refuse(None, f"this is no YAML: {error}", "YAML") from error
+
+
+READERS: dict[str, Callable[[Path], Found]] = {
+    ".json": _of_json,
+    ".jsonl": _of_lines,
+    ".yaml": _of_yaml,
+    ".yml": _of_yaml,
+}
 
 
 def _parsed(text: str, place: Place) -> Any:
