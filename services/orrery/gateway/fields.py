@@ -34,7 +34,6 @@ def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workf
 
     What is not given or null is not among the fields that are set.
     """
-    parameters = request_parameters(model, workflow)
     try:
         typed = {name: read_value(name, value, form=form) for name, value in values.items() if value is not None}
         return RequestedWorld.model_validate(typed, strict=True)
@@ -43,6 +42,7 @@ def requested_world(values: Mapping[str, Any], model: ModelSpec, workflow: Workf
         field, message = str(first["loc"][0]), f"{first['loc'][0]}: {first['msg']}"
     except InvalidField as error:
         field, message = str(error.field), error.message
+    parameters = request_parameters(model, workflow)
     raise InvalidField(message, field=field, allowed=parameters.get(field, {}).get("allowed", _kind(field)))
 
 

@@ -184,13 +184,15 @@ class Forecaster:
             ends[task.id] = end
         return max(ends.values())
 
+    def planned(self, job_id: str, tasks: Plan | None) -> None:
+        """Keeps what is asked of a job's plan at every look at it; None if it cannot be planned here."""
+        self._shapes[job_id] = None if tasks is None else _shape_of(tasks)
+        if len(self._shapes) > SHAPES_KEPT:
+            self._shapes.popitem(last=False)
+
     def _shape(self, job: Job) -> Shape | None:
-        """Planned once for all looks at a job."""
         if job.id not in self._shapes:
-            planned = _plan_of(job)
-            self._shapes[job.id] = None if planned is None else _shape_of(planned)
-            if len(self._shapes) > SHAPES_KEPT:
-                self._shapes.popitem(last=False)
+            self.planned(job.id, _plan_of(job))
         return self._shapes[job.id]
 
     def _end_of(self, job: Job, task: TaskRecord, ready: float, ahead: Mapping[str, float], glance: _Glance) -> float | None:

@@ -82,6 +82,7 @@ async def submit(
     job = await gateway.jobs.submit(submission)
     replayed = job.id != submission.job_id
     if not replayed:
+        gateway.forecaster.planned(job.id, submission.plan)
         gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
         log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
     return job, replayed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -50,13 +51,19 @@ def _task_rows(submission: Submission) -> list[dict[str, str | int]]:
             "stage": task.stage,
             "pool": task.pool,
             "spec": task.model_dump_json(),
-            "needs": json.dumps(task.needs),
+            "needs": _names(task.needs),
             "left": len(task.needs),
-            "followers": json.dumps(followers[task.id]),
-            "promised": json.dumps(promised[task.id]),
+            "followers": _names(tuple(followers[task.id])),
+            "promised": _names(tuple(promised[task.id])),
         }
         for task in submission.plan.tasks
     ]
+
+
+@lru_cache(1000)
+def _names(names: tuple[str, ...]) -> str:
+    """As JSON: the plans of all jobs have the same few."""
+    return json.dumps(names)
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
