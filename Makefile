@@ -49,8 +49,9 @@ stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's c
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
 	$(BIN)/python build/sync_client.py services/orrery/sdk
 
-docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code
+docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code, docs/hostile-inputs.md from the tests
 	$(BIN)/python build/reference.py docs/api.md
+	PYTHONPATH=tests $(BIN)/python -m gateway.hostile.page > docs/hostile-inputs.md
 
 clean:  ## Remove what the other verbs made
 	rm -rf $(VENV) .orrery demo-output bench-results

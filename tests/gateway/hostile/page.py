@@ -1,4 +1,4 @@
-"""`docs/hostile-inputs.md`, made of the table: in `tests`, `python -m gateway.hostile.page > ../docs/hostile-inputs.md`."""
+"""`docs/hostile-inputs.md`, made of the table by `make docs`."""
 
 from __future__ import annotations
 
