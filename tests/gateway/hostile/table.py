@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.hostile import media, names, urls, wire
+from gateway.hostile import callers, media, names, urls, wire
 
-TABLE = (*urls.CASES, *media.CASES, *wire.CASES, *names.CASES)
+TABLE = (*urls.CASES, *media.CASES, *wire.CASES, *names.CASES, *callers.CASES)

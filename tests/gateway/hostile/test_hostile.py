@@ -17,6 +17,7 @@ import psutil
 import pytest
 import trustme
 
+from gateway.edge.callers import write_keys
 from gateway.edge.sockets import RawAnswer, raw
 from gateway.hostile.case import Case
 from gateway.hostile.grpc_rows import GRPC, Call
@@ -25,6 +26,7 @@ from gateway.hostile.table import TABLE
 from gateway.rig import Rig, eventually, rig_of
 from orrery.gateway.decoding.apart import ZYGOTE
 from orrery.gateway.edge.fetching import Policy, WebUrls
+from orrery.gateway.edge.keys import new_key
 from orrery.gateway.references import References
 from orrery.gateway.rpc.server import grpc_serving
 from orrery.outbound.addresses import AddressRefused, address_of
@@ -113,8 +115,11 @@ async def no_decoders() -> bool:
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
-async def test_a_hostile_input(case: Case) -> None:
+async def test_a_hostile_input(case: Case, tmp_path: Path) -> None:
     settings: dict[str, Any] = dict(case.settings)
+    if "api_keys_file" in settings:
+        settings["api_keys_file"] = tmp_path / settings["api_keys_file"]
+        write_keys(settings["api_keys_file"], new_key(tenant="a")[1])
     async with surroundings(case.host) as around, rig_of(**settings) as rig, raw(rig.app, head_seconds=HEAD_SECONDS) as sender:
         fetching_from(around, rig)
         if "rate_burst" in settings:
