@@ -67,6 +67,7 @@ async def test_a_batch_of_videos_is_answered_as_the_calls_would_be(rig: Rig) -> 
         video = (await rig.client.get(f"/v1/videos/{response['body']['id']}")).json()
         assert (response["status_code"], response["body"], one["error"]) == (200, video, None)
         assert (video["seed"], video["status"], video["priority"]) == (number, "completed", "batch")
+        assert video["notes"]["batch"] == {"id": batch["id"], "custom_id": f"w{number}"}
     made = await rig.client.get(f"/v1/videos/{lines[0]['response']['body']['id']}/content")
     assert made.content == VIDEO
     assert len({one["id"] for one in lines}) == 3

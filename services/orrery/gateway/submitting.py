@@ -73,7 +73,7 @@ async def submit(
         workflow=request.workflow.value,
         request=request.model_dump(mode="json"),
         plan=plan(request, model),
-        notes=(notes or {}) | ({WEBHOOK_URL: terms.webhook_url} if terms.webhook_url else {}),
+        notes={**(notes or {}), **terms.notes} | ({WEBHOOK_URL: terms.webhook_url} if terms.webhook_url else {}),
         tenant=terms.tenant,
         priority=terms.priority,
         idempotency=terms.idempotency(body),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -35,7 +35,7 @@ _HASH_BYTES = 1024 * 1024
 class Terms:
     """`key` is the client's own name for the request; `retention` counts from the job's end, in seconds.
 
-    `job_id` names the job beforehand: however often it is submitted, it is one job.
+    `job_id` names the job beforehand: however often it is submitted, it is one job. `notes` are kept with it.
     """
 
     tenant: str
@@ -44,6 +44,7 @@ class Terms:
     webhook_url: str | None = None
     key: str | None = None
     job_id: str | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def idempotency(self, body_digest: str) -> Idempotency | None:
         return None if self.key is None else Idempotency(key=self.key, body_digest=body_digest)
@@ -74,7 +75,15 @@ def key_of(headers: Headers) -> str | None:
     return value
 
 
-def batch_terms(values: Mapping[str, Any], settings: GatewaySettings, *, tenant: str, job_id: str, at_least: float) -> Terms:
+def batch_terms(
+    values: Mapping[str, Any],
+    settings: GatewaySettings,
+    *,
+    tenant: str,
+    job_id: str,
+    at_least: float,
+    notes: Mapping[str, Any],
+) -> Terms:
     """Of one line of a batch, whose job is kept for `at_least` so many seconds. Raises `InvalidField`."""
     if values.get("priority") not in (None, Priority.BATCH):
         raise InvalidField("priority is not offered in a batch", field="priority", allowed=[Priority.BATCH.value])
@@ -84,6 +93,7 @@ def batch_terms(values: Mapping[str, Any], settings: GatewaySettings, *, tenant:
         retention=max(_retention(values.get("expires_after"), settings), at_least),
         webhook_url=_webhook_url(values.get("webhook_url"), settings),
         job_id=job_id,
+        notes=notes,
     )
 
 

@@ -29,6 +29,8 @@ class Child:
 
     order: Order
     line: int
+    custom_id: str = ""
+    """What its jobs say of it; nothing else goes by it."""
 
     def job_id(self, number: int = 0) -> str:
         return JOB_ID_PREFIX + self._digest(number)
@@ -46,7 +48,8 @@ class Child:
     def terms(self, gateway: Gateway, body: Mapping[str, Any], number: int = 0) -> Terms:
         at_least = self.order.expires_at - time.time() + KEPT_SECONDS
         tenant, job_id = self.order.tenant, self.job_id(number)
-        return batch_terms(body, gateway.settings, tenant=tenant, job_id=job_id, at_least=at_least)
+        notes = {"batch": {"id": self.order.id, "custom_id": self.custom_id}}
+        return batch_terms(body, gateway.settings, tenant=tenant, job_id=job_id, at_least=at_least, notes=notes)
 
 
 class Endpoint(Protocol):

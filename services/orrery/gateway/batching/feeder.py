@@ -148,7 +148,8 @@ class Feeder:
         return 0.0
 
     async def _submit_line(self, batch: Batch, line: int) -> None:
-        child, body = Child(batch.order, line), (await self._entry(batch, line)).body
+        entry = await self._entry(batch, line)
+        child, body = Child(batch.order, line, entry.custom_id), entry.body
         try:
             with on_behalf_of(self._key(batch)):
                 jobs = await ENDPOINTS[batch.order.endpoint].submit(self._gateway, child, body or {})
