@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 
@@ -53,6 +54,9 @@ def test_without_a_port_there_is_no_grpc(redis_url: str, tmp_path: Path) -> None
 
 def sockets(pid: int, kind: str) -> list[str]:
     """The lines of the process's own listening sockets."""
-    inodes = {path.readlink().name.removeprefix("socket:[").rstrip("]") for path in Path(f"/proc/{pid}/fd").iterdir()}
+    inodes: set[str] = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed since
+            inodes.add(path.readlink().name.removeprefix("socket:[").rstrip("]"))
     lines = Path(f"/proc/{pid}/net/{kind}").read_text().splitlines()[1:]
     return [line for line in lines if line.split()[3] == "0A" and line.split()[9] in inodes]
