@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -126,6 +127,14 @@ async def test_each_bad_line_becomes_an_error_line_before_anything_is_submitted(
         assert response["body"]["error"]["field"] == field, name
         assert response["status_code"] == (404 if name == "model" else 422)
     assert [one["custom_id"] for one in await content(rig, ended["output_file_id"])] == ["good"]
+
+
+async def test_a_batch_of_bad_lines_alone_is_completed_at_once(rig: Rig) -> None:
+    batch = await ordered(rig, *(line(str(n), seed=-1) for n in range(150)))
+    ended = await finish(rig, batch["id"])
+    assert (ended["status"], ended["request_counts"]) == ("completed", {"total": 150, "completed": 0, "failed": 150})
+    assert ended["output_file_id"] is None
+    assert len(await content(rig, ended["error_file_id"])) == 150
 
 
 BAD_FILES: dict[str, tuple[bytes, list[tuple[str, int | None]]]] = {
@@ -274,6 +283,18 @@ async def test_a_window_that_closes_ends_the_batch_with_what_was_done(rig: Rig, 
         assert (await rig.jobs.states([second.id])) == {second.id: "cancelled"}
         left = await content(rig, ended["error_file_id"])
         assert [(one["custom_id"], one["error"]["code"]) for one in left] == [(n, "batch_expired") for n in "123"]
+
+
+async def test_a_window_that_closes_after_the_last_line_was_done_ends_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orrery.gateway.batching.ordering._seconds", lambda _: 0.2)
+    batch = await ordered(rig, line("a"))
+    await steps(rig, 2)
+    await work_all(rig)
+    await asyncio.sleep(0.25)
+    ended = await finish(rig, batch["id"])
+    assert (ended["status"], ended["request_counts"]) == ("completed", {"total": 1, "completed": 1, "failed": 0})
 
 
 async def test_a_child_that_its_client_deleted_is_an_error_line(rig: Rig) -> None:

@@ -183,8 +183,8 @@ class Feeder:
 
     async def _call_off(self, batch: Batch) -> float:
         if await self._stop(batch, since=batch.moved_at[BatchState.CANCELLING]):
-            facts = await write_results(self._gateway, batch, CANCELLED)
-            await self._batches.move(batch.id, BatchState.CANCELLED, facts)
+            written = await write_results(self._gateway, batch, CANCELLED)
+            await self._batches.move(batch.id, BatchState.CANCELLED, written.facts)
         return self._gateway.settings.batch_pause_seconds
 
     async def _expire(self, batch: Batch) -> float:
@@ -193,9 +193,9 @@ class Feeder:
         return self._gateway.settings.batch_pause_seconds
 
     async def _finish(self, batch: Batch) -> float:
-        facts = await write_results(self._gateway, batch, EXPIRED)
-        in_time = batch.moved_at[BatchState.FINALIZING] < batch.order.expires_at
-        await self._batches.move(batch.id, BatchState.COMPLETED if in_time else BatchState.EXPIRED, facts)
+        written = await write_results(self._gateway, batch, EXPIRED)
+        end_state = BatchState.COMPLETED if written.all_run else BatchState.EXPIRED
+        await self._batches.move(batch.id, end_state, written.facts)
         return 0.0
 
     async def _stop(self, batch: Batch, *, since: float) -> bool:

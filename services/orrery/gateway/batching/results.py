@@ -27,12 +27,20 @@ CANCELLED = Unrun("batch_cancelled", "The batch was cancelled before this reques
 EXPIRED = Unrun("batch_expired", "This request could not be executed before the completion window expired.")
 
 
+@dataclass(frozen=True)
+class Line:
+    """With its line break."""
+
+    text: bytes
+    was_run: bool
+
+
 async def entries_of(gateway: Gateway, page: Page) -> list[Entry]:
     data = bytes(await gateway.artifacts.get(page.content))
     return [Entry.model_validate_json(line) for line in data.splitlines()]
 
 
-async def result_lines(gateway: Gateway, batch: Batch, *, ok: bool, unrun: Unrun | None = None) -> AsyncIterator[bytes]:
+async def result_lines(gateway: Gateway, batch: Batch, *, ok: bool, unrun: Unrun | None = None) -> AsyncIterator[Line]:
     """Of requests that went well, or of the others. Those without an outcome are left out, or are `unrun` if that is given."""
     results = _Results(gateway, batch, unrun)
     for page in await gateway.batches.pages(batch.id):
@@ -41,7 +49,7 @@ async def result_lines(gateway: Gateway, batch: Batch, *, ok: bool, unrun: Unrun
         for entry in entries:
             outcome = outcomes.get(entry.number) or (Outcome(line=entry.number) if unrun else None)
             if outcome is not None and outcome.ok == ok:
-                yield await results.line(entry, outcome)
+                yield Line(await results.line(entry, outcome), was_run=outcome.status is not None or outcome.jobs > 0)
 
 
 @dataclass(frozen=True)

@@ -4,42 +4,52 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from orrery.gateway.batching.results import Unrun, result_lines
+from orrery.gateway.batching.results import Line, Unrun, result_lines
 from orrery.gateway.batching.validation import MEDIA_TYPE
 from orrery.gateway.context import Gateway
 from orrery.gateway.shelf import BATCH_OUTPUT, FILE_ID_PREFIX, LONGEST, enter
 from orrery.jobs.batches.records import Batch, Facts
 
 
-async def write_results(gateway: Gateway, batch: Batch, unrun: Unrun) -> Facts:
-    """Writes both files, each if it has lines; the batch's last facts. Written again, they keep their ids."""
-    output, completed = await _write(gateway, batch, unrun, ok=True)
-    errors, failed = await _write(gateway, batch, unrun, ok=False)
-    return Facts(total=batch.facts.total, completed=completed, failed=failed, output_file_id=output, error_file_id=errors)
+@dataclass(frozen=True)
+class Written:
+    """The batch's last facts, and whether every line was run."""
+
+    facts: Facts
+    all_run: bool
 
 
-async def _write(gateway: Gateway, batch: Batch, unrun: Unrun, *, ok: bool) -> tuple[str | None, int]:
-    counted = _Counted()
-    lines = counted.over(result_lines(gateway, batch, ok=ok, unrun=unrun))
+async def write_results(gateway: Gateway, batch: Batch, unrun: Unrun) -> Written:
+    """Writes both files, each if it has lines. Written again, they keep their ids."""
+    good, bad = _Counts(), _Counts()
+    output = await _write(gateway, batch, "output", good.over(result_lines(gateway, batch, ok=True, unrun=unrun)))
+    errors = await _write(gateway, batch, "errors", bad.over(result_lines(gateway, batch, ok=False, unrun=unrun)))
+    counts = {"total": batch.facts.total, "completed": good.lines, "failed": bad.lines}
+    return Written(Facts(output_file_id=output, error_file_id=errors, **counts), all_run=not good.unrun + bad.unrun)
+
+
+async def _write(gateway: Gateway, batch: Batch, kind: str, lines: AsyncIterator[bytes]) -> str | None:
     content = await gateway.artifacts.put_stream(lines, media_type=MEDIA_TYPE)
-    if not counted.lines:
-        return None, 0
-    kind = "output" if ok else "errors"
+    if not content.size:
+        return None
     file_id = FILE_ID_PREFIX + hashlib.sha256(f"{batch.id} {kind}".encode()).hexdigest()[:32]
     order, name = batch.order, f"{batch.id}_{kind}.jsonl"
     seconds = LONGEST if order.output_seconds is None else order.output_seconds
     terms = {"tenant": order.tenant, "filename": name, "purpose": BATCH_OUTPUT}
     await enter(gateway.files, content, **terms, seconds=seconds, file_id=file_id)
-    return file_id, counted.lines
+    return file_id
 
 
-class _Counted:
-    """Counts what passes."""
+class _Counts:
+    """Counts the lines that pass."""
 
     lines = 0
+    unrun = 0
 
-    async def over(self, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def over(self, lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
         async for line in lines:
             self.lines += 1
-            yield line
+            self.unrun += not line.was_run
+            yield line.text

@@ -80,7 +80,7 @@ async def errors(request: Request, gateway: Context, batch_id: str) -> Response:
 
 
 async def _results(gateway: Gateway, batch: Batch, *, ok: bool) -> Response:
-    lines = await _written(gateway, batch, ok=ok) if batch.state.ended else result_lines(gateway, batch, ok=ok)
+    lines = await _written(gateway, batch, ok=ok) if batch.state.ended else _so_far(gateway, batch, ok=ok)
     return StreamingResponse(lines, media_type=MEDIA_TYPE)
 
 
@@ -90,6 +90,11 @@ async def _written(gateway: Gateway, batch: Batch, *, ok: bool) -> AsyncIterator
     if file_id is None:
         return _nothing()
     return gateway.artifacts.stream((await gateway.files.get(file_id, batch.order.tenant)).content)
+
+
+async def _so_far(gateway: Gateway, batch: Batch, *, ok: bool) -> AsyncIterator[bytes]:
+    async for line in result_lines(gateway, batch, ok=ok):
+        yield line.text
 
 
 async def _nothing() -> AsyncIterator[bytes]:
