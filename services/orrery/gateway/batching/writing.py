@@ -26,8 +26,14 @@ async def write_results(gateway: Gateway, batch: Batch, unrun: Unrun) -> Written
     good, bad = _Counts(), _Counts()
     output = await _write(gateway, batch, "output", good.over(result_lines(gateway, batch, ok=True, unrun=unrun)))
     errors = await _write(gateway, batch, "errors", bad.over(result_lines(gateway, batch, ok=False, unrun=unrun)))
-    counts = {"total": batch.facts.total, "completed": good.lines, "failed": bad.lines}
-    return Written(Facts(output_file_id=output, error_file_id=errors, **counts), all_run=not good.unrun + bad.unrun)
+    facts = Facts(
+        total=batch.facts.total,
+        completed=good.lines,
+        failed=bad.lines,
+        output_file_id=output,
+        error_file_id=errors,
+    )
+    return Written(facts, all_run=not good.unrun + bad.unrun)
 
 
 async def _write(gateway: Gateway, batch: Batch, kind: str, lines: AsyncIterator[bytes]) -> str | None:
