@@ -19,13 +19,13 @@ from dispatcher.receiver import Receiver, receiving
 from dispatcher.work import Jobs, claim, submission
 from gateway.rig import eventually
 from orrery.dispatcher import webhooks as module
-from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of, is_public
 from orrery.dispatcher.messages import messages
 from orrery.dispatcher.webhooks import Receivers, Webhooks, pause_after
 from orrery.jobs.cancelling import end
 from orrery.jobs.deliveries import Cursor, Deliveries, Delivery, MemoryDeliveries, RedisDeliveries
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Completion
+from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of, is_public
 from orrery.worlds.plan import ArtifactRef
 
 KEY = bytes(range(32))

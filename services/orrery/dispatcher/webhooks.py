@@ -18,12 +18,12 @@ from typing import cast
 import httpx
 from prometheus_client import Counter
 
-from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of
 from orrery.dispatcher.messages import messages, of_event, signed_headers, wanted
 from orrery.jobs.cancelling import end
 from orrery.jobs.deliveries import Cursor, Deliveries, Delivery
 from orrery.jobs.records import Event
 from orrery.jobs.store import JobStore
+from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
 
 log = logging.getLogger(__name__)
