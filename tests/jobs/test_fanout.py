@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from jobs.setting import LEASE, completion, free_port, submission
 from jobs.test_servers import server, store
+from orrery.jobs.records import JobState
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
 
@@ -147,3 +148,19 @@ async def test_more_commands_at_once_than_connections_wait_for_one(jobs: RedisJo
     found = await asyncio.gather(*(jobs.get("job") for _ in range(500)))
     assert {job.id for job in found} == {"job"}
     assert len(await client.client_list()) < 80
+
+
+async def test_an_end_between_the_look_at_a_job_and_that_at_its_events_is_an_end(jobs: RedisJobs) -> None:
+    state_of = jobs._fanout._state_of
+
+    async def overtaken(job_id: str) -> JobState | None:
+        """What was true when it was asked: before the answer is there, the job is done."""
+        state = await state_of(job_id)
+        claim = await jobs.claim(["encode"], "w", wait=0)
+        if claim is not None:
+            await jobs.complete(claim, completion(claim))
+        return state
+
+    jobs._fanout._state_of = overtaken
+    await jobs.submit(submission())
+    assert await types(jobs, "job") == ["job queued", "job in_progress", "job completed"]

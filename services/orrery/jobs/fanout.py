@@ -90,17 +90,17 @@ class Fanout:
                 raise no_such_job(job_id)
             while True:
                 # Read after the state was asked: what an ended job has to say is then all there.
+                last = ""
                 async with aclosing(self._kept(keys.job_events(job_id), after)) as kept:
                     async for entry in kept:
                         yield entry
-                        after = entry[0]
+                        after, last = entry[0], entry[1]["type"]
                 if state is None or state.ended:
                     return
-                while news := await heard.next(after):
+                # An end that came after the state was asked may be among what was kept: nothing more is heard then.
+                while last not in ENDS and (news := await heard.next(after)):
                     yield news
-                    after = news[0]
-                    if news[1]["type"] in ENDS:
-                        break
+                    after, last = news[0], news[1]["type"]
                 state = await self._state_of(job_id)
 
     async def _kept(self, stream: str, after: str) -> AsyncGenerator[Entry, None]:
