@@ -132,6 +132,20 @@ class Forecaster:
         queued = any(task.state is TaskState.QUEUED for task in job.tasks)
         return await self.forecast_at(job, await self._position(job) if queued else None)
 
+    async def forecasts(self, jobs: Sequence[Job]) -> list[Forecast]:
+        """Of many jobs, whose places are asked for together."""
+        places = await asyncio.gather(*map(self._place, jobs))
+        return [await self.forecast_at(job, place) for job, place in zip(jobs, places, strict=True)]
+
+    async def _place(self, job: Job) -> int | None:
+        if job.state.ended:
+            return None
+        try:
+            _, place = await self._jobs.look(job.id)  # looks of the same moment are one call
+        except JobNotFound:  # deleted since the record was read
+            return None
+        return place
+
     async def forecast_at(self, job: Job, position: int | None) -> Forecast:
         """Of a job whose place in the queue is known."""
         if job.state.ended:

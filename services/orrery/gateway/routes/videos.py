@@ -57,7 +57,7 @@ async def listing(
     """Jobs by creation, after the job `after`."""
     cursor = None if after is None else checked_id(after)
     page = await gateway.jobs.list(after=cursor, limit=limit, order=order)
-    return JSONResponse(page_view(page, [await gateway.forecaster.forecast(job) for job in page.jobs]))
+    return JSONResponse(page_view(page, await gateway.forecaster.forecasts(page.jobs)))
 
 
 @router.get("/{job_id}")
