@@ -10,8 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, cast
 
+from anyio import CancelScope
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Send
 
 from orrery.gateway.context import Context
 from orrery.gateway.routes.videos import checked_id
@@ -90,7 +92,15 @@ def checked_event_id(event_id: str | None, field: str) -> str | None:
 
 def _answer(head: str, followed: AsyncIterator[Event]) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_sse(head, followed), media_type="text/event-stream", headers=headers)
+    return _Closed(_sse(head, followed), media_type="text/event-stream", headers=headers)
+
+
+class _Closed(StreamingResponse):
+    """Closes its stream as soon as nobody takes it: at the end of the process what it reads would be closed under it."""
+
+    async def stream_response(self, send: Send) -> None:
+        async with aclosing(cast(AsyncGenerator[str, None], self.body_iterator)):
+            await super().stream_response(send)
 
 
 async def _sse(head: str, followed: AsyncIterator[Event]) -> AsyncGenerator[str, None]:
@@ -110,7 +120,9 @@ async def _sse(head: str, followed: AsyncIterator[Event]) -> AsyncGenerator[str,
     except StoreUnavailable as error:
         log.warning("%s", error.message)  # the client comes again with the id of the last event
     finally:
-        await end(coming)
+        with CancelScope(shield=True):
+            await end(coming)
+            await cast(AsyncGenerator[Event, None], followed).aclose()
 
 
 async def _next(followed: AsyncIterator[Event]) -> Event | None:
