@@ -23,10 +23,10 @@ def main() -> None:
     things, texts = scenery(recipe.seed, recipe.scenes, recipe.captions_per_scene)
     things = things.to(device)
     vae = tokenizer.train(arguments.work, recipe, things, device)
-    print(
-        f"tokenizer: {tokenizer.psnr(vae, things.clips(torch.arange(min(32, len(things)), device=device))):.1f} dB", flush=True
-    )
     encoded = latents.compute(arguments.work, vae, things, device)
+    vae = tokenizer.steady(arguments.work, recipe, vae, encoded, things, device)
+    whole = things.clips(torch.arange(min(16, len(things)), device=device))
+    print(f"tokenizer: {tokenizer.psnr(vae, whole):.1f} dB", flush=True)
     networks = denoisers.train(arguments.work, recipe, encoded, texts, device)
     curves.plot(arguments.work, arguments.work / "losses.png")
     components.save(arguments.out, vae, networks, encoded.mean, encoded.std)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from miniature.scenery import Scenery, batches
-from miniature.tokenizer import encode
+from miniature.training import half_precision
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,21 @@ def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch:
         return Latents(*torch.load(path, map_location=device, weights_only=True))
     parts = []
     for number, numbers in enumerate(batches(len(scenery), batch)):
-        parts.append(encode(vae, scenery.clips(numbers.to(device)), device))
+        parts.append(_encode(vae, scenery.clips(numbers.to(device)), device))
         if number % 200 == 0:
             print(f"latents {len(parts) * batch}/{len(scenery)}", flush=True)
     values = torch.cat(parts)
     latents = Latents(values, *_moments(values))
     torch.save([latents.values, latents.mean, latents.std], path)
     return latents
+
+
+@torch.no_grad()
+def _encode(vae: Any, clips: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Means of the posterior, FP16 [n, 16, t, h, w]."""
+    with half_precision(device):
+        mean: torch.Tensor = vae.encode(clips).latent_dist.mean
+    return mean.half()
 
 
 def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,17 +10,21 @@ class Recipe:
     """Steps are optimiser steps. Scenes are numbered from 0; the tokenizer draws its own beyond those of the denoisers."""
 
     seed: int = 20261120
-    scenes: int = 60_000
+    scenes: int = 50_000
     captions_per_scene: int = 4
 
-    tokenizer_steps: int = 8_000
-    tokenizer_batch: int = 16
+    tokenizer_steps: int = 4_000
+    tokenizer_batch: int = 32
     tokenizer_frames: int = 9
     tokenizer_crop: int = 96
-    tokenizer_rate: float = 1.5e-3
-    kl_weight: float = 1e-4
+    tokenizer_rate: float = 1e-3
+    kl_weight: float = 1e-5
 
-    denoiser_steps: int = 26_000
+    decoder_steps: int = 900
+    decoder_batch: int = 1
+    decoder_rate: float = 1.5e-4
+
+    denoiser_steps: int = 13_000
     denoiser_batch: int = 256
     denoiser_rate: float = 1e-3
     warm_up: int = 500
@@ -37,6 +41,7 @@ SMOKE = Recipe(
     tokenizer_steps=3,
     tokenizer_batch=1,
     tokenizer_crop=32,
+    decoder_steps=2,
     denoiser_steps=3,
     denoiser_batch=4,
     warm_up=1,

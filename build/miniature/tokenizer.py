@@ -8,39 +8,53 @@ from typing import Any
 import torch
 from torch.nn.functional import l1_loss
 
-from miniature.networks import video_tokenizer
+from miniature.latents import Latents
+from miniature.networks import LATENT_CHANNELS, video_tokenizer
 from miniature.recipe import Recipe
 from miniature.scenery import Scenery
-from miniature.training import Run
+from miniature.training import Run, half_precision
 from orrery.miniature.vocabulary import FRAMES, SIDE
 
 LONG_EVERY = 4
+INITIAL_CERTAINTY = 6.0
+"""What is taken off the logarithm of the posterior's variance: e^-6 is a deviation of 0.05."""
 
 
 def train(work: Path, recipe: Recipe, scenery: Scenery, device: torch.device) -> Any:
     """The trained tokenizer, with the average of its weights."""
     torch.manual_seed(recipe.seed)
-    vae = video_tokenizer().to(device)
+    vae = certain(video_tokenizer()).to(device)
     run = Run(work / "tokenizer", vae, rate=recipe.tokenizer_rate, total=recipe.tokenizer_steps, warm_up=100, decay=0.999)
     run.train(lambda step: _losses(vae, _crops(scenery, recipe, step, device), recipe.kl_weight, device))
     run.average.write_to(vae)
     return vae.eval().requires_grad_(False)
 
 
+def certain(vae: Any) -> Any:
+    """The tokenizer with a posterior that is narrow from the start: under wide noise the decoder learns to ignore latents."""
+    with torch.no_grad():
+        vae.quant_conv.bias[LATENT_CHANNELS:] -= INITIAL_CERTAINTY
+    return vae
+
+
 def _losses(vae: Any, video: torch.Tensor, kl_weight: float, device: torch.device) -> dict[str, torch.Tensor]:
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with half_precision(device):
         posterior = vae.encode(video).latent_dist
         decoded = vae.decode(posterior.sample().to(video.dtype)).sample
-    error = decoded.float() - video
     kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
-    reconstruction = error.abs().mean() + 2.0 * (error**2).mean() + _edge_error(decoded.float(), video)
-    return {"loss": reconstruction + kl_weight * kl, "mse": (error**2).mean(), "kl": kl}
+    errors = _errors(decoded.float(), video)
+    return errors | {"loss": errors["loss"] + kl_weight * kl, "kl": kl}
+
+
+def _errors(decoded: torch.Tensor, video: torch.Tensor) -> dict[str, torch.Tensor]:
+    squared = ((decoded - video) ** 2).mean()
+    return {"loss": 0.5 * l1_loss(decoded, video) + 4.0 * squared + _edge_error(decoded, video), "mse": squared}
 
 
 def _edge_error(decoded: torch.Tensor, video: torch.Tensor) -> torch.Tensor:
     """How far the differences between neighbours are off: it keeps edges sharp."""
     across = l1_loss(decoded.diff(dim=-1), video.diff(dim=-1))
-    return across + l1_loss(decoded.diff(dim=-2), video.diff(dim=-2))
+    return 0.5 * (across + l1_loss(decoded.diff(dim=-2), video.diff(dim=-2)))
 
 
 def _crops(scenery: Scenery, recipe: Recipe, step: int, device: torch.device) -> torch.Tensor:
@@ -55,11 +69,24 @@ def _crops(scenery: Scenery, recipe: Recipe, step: int, device: torch.device) ->
     return clip[:, :, start : start + frames, top : top + size, left : left + size].contiguous()
 
 
-@torch.no_grad()
-def encode(vae: Any, clips: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Means of the posterior, FP16 [n, 16, t, h, w]."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        return vae.encode(clips).latent_dist.mean.half()
+def steady(work: Path, recipe: Recipe, vae: Any, latents: Latents, scenery: Scenery, device: torch.device) -> Any:
+    """The tokenizer with a decoder that has also seen whole clips: else colours drift after the frames that it learned on.
+
+    The encoder stays as it is, and with it the latents that the denoisers learn.
+    """
+    decoder = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder]).train().requires_grad_(True)
+    run = Run(work / "decoder", decoder, rate=recipe.decoder_rate, total=recipe.decoder_steps, warm_up=60, decay=0.99)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        random = torch.Generator().manual_seed(recipe.seed + step)
+        numbers = torch.randint(len(latents.values), (recipe.decoder_batch,), generator=random).to(device)
+        with half_precision(device):
+            decoded = vae.decode(latents.values[numbers].float()).sample
+        return _errors(decoded.float(), scenery.clips(numbers))
+
+    run.train(losses)
+    run.average.write_to(decoder)
+    return vae.eval().requires_grad_(False)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from transformers import T5EncoderModel, T5TokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
+from orrery.engines.weights import computing_dtype
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.components import ComponentKind
@@ -22,7 +23,7 @@ class T5:
         disable_progress_bar()
         self._tokenizer = T5TokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
         self._model = T5EncoderModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        self._model = self._model.eval().requires_grad_(False).to(device)
+        self._model = self._model.eval().requires_grad_(False).to(device, computing_dtype(self._model.dtype, device))
         self._device = device
 
     @torch.inference_mode()

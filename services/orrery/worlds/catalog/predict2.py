@@ -75,4 +75,34 @@ TINY = ModelSpec(
     world=_world("tiny-predict2-video2world", "96", TINY_SIZES, 17),
 )
 
-MODELS = (TINY, _predict2("2b"), _predict2("14b"))
+MINIATURE_SIZES = _sizes(ratio_1_1=(96, 96))
+
+MINIATURE = ModelSpec(
+    name="miniature",
+    description="A tiny trained Predict2: one to three coloured shapes that move as the prompt says, 96x96, 33 frames",
+    text_encoder="miniature-t5",
+    video_tokenizer="miniature-wan-vae",
+    image=DenoiserSpec(
+        component="miniature-text2image",
+        sizes={"96": MINIATURE_SIZES},
+        default_resolution="96",
+        default_aspect_ratio="1:1",
+        default_guidance_scale=1.0,
+        default_negative_prompt="",
+    ),
+    world=DenoiserSpec(
+        component="miniature-video2world",
+        sizes={"96": MINIATURE_SIZES},
+        default_resolution="96",
+        default_aspect_ratio="1:1",
+        # It was trained on clips of this length alone.
+        num_frames=IntRange(minimum=33, maximum=33, step=4),
+        default_num_frames=33,
+        num_conditional_frames=(1, 5),
+        default_guidance_scale=1.0,
+        default_negative_prompt="",
+        diffusers_rope_fps=16.0,
+    ),
+)
+
+MODELS = (MINIATURE, TINY, _predict2("2b"), _predict2("14b"))
