@@ -23,7 +23,8 @@ from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from orrery.worlds.components import MANIFEST, ComponentKind, verify, write_manifest
+from orrery.stages.previews import fit_latent_rgb
+from orrery.worlds.components import MANIFEST, ComponentKind, read_manifest, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
 
 TEXT_WIDTH = 32
@@ -81,6 +82,9 @@ def transformer(folder: Path, *, in_channels: int, rope_scale: tuple[float, floa
     return ComponentKind.TRANSFORMER
 
 
+TOKENIZER = "tiny-wan-vae"
+
+
 def seeded(make: Callable[[], Any]) -> Any:
     torch.manual_seed(SEED)
     return make().eval()
@@ -97,21 +101,24 @@ def randomise(model: Any, *, gain: float) -> None:
 
 COMPONENTS: dict[str, Callable[[Path], ComponentKind]] = {
     "tiny-t5": text_encoder,
-    "tiny-wan-vae": video_tokenizer,
+    TOKENIZER: video_tokenizer,
     "tiny-predict2-text2image": lambda folder: transformer(folder, in_channels=16, rope_scale=(1.0, 4.0, 4.0)),
     "tiny-predict2-video2world": lambda folder: transformer(folder, in_channels=17, rope_scale=(1.0, 3.0, 3.0)),
 }
 
+TRANSFORMERS = ("tiny-predict2-text2image", "tiny-predict2-video2world")
+"""Made after their tokenizer, whose latents they are to show."""
+
 
 def whole(folder: Path) -> bool:
-    """Whether the component is there with every file as its manifest says."""
+    """Whether the component is there with every file as its manifest says, and a transformer can show its latents."""
     if not (folder / MANIFEST).is_file():
         return False
     try:
         verify(folder)
     except ComponentUnusable:
         return False
-    return True
+    return read_manifest(folder).latent_rgb is not None or folder.name not in TRANSFORMERS
 
 
 def build(out: Path) -> list[str]:
@@ -123,7 +130,9 @@ def build(out: Path) -> list[str]:
             continue
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_manifest(folder, recipe(folder), random_weights=True)
+        kind = recipe(folder)
+        rgb = fit_latent_rgb(out / TOKENIZER) if name in TRANSFORMERS else None
+        write_manifest(folder, kind, random_weights=True, latent_rgb=rgb)
         made.append(name)
     return made
 

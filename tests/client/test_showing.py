@@ -23,7 +23,8 @@ def test_a_line_says_where_a_job_is() -> None:
     running = world(stage="denoiser", step=12, num_steps=35, progress=34)
     assert line(running, 3.2, 2.1) == "denoiser  step 12/35  34 %  ETA 3 s  (2.1 s)"
     assert line(world(status="queued", queue_position=4), None, 0.0) == "queued  4 ahead in the queue  0 %  (0.0 s)"
-    assert "preview 176x96" in line(world(preview={"width": 176, "height": 96}), None, 0.0)
+    shown = {"step": 12, "width": 176, "height": 96, "url": "/v1/videos/video_1/content?variant=preview"}
+    assert "preview 176x96" in line(world(preview=shown), None, 0.0)
 
 
 def test_the_servers_forecast_is_told_and_else_the_pace_of_the_steps() -> None:

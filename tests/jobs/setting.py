@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 
 from orrery.jobs.keys import ROOT
 from orrery.jobs.memory import MemoryJobs
-from orrery.jobs.records import Claim, Completion, Submission
+from orrery.jobs.records import Claim, Completion, Preview, Submission
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
 
 LEASE = 60.0
 """So long that no lease runs out by itself while a test runs; `expire` makes it run out."""
+
+PREVIEW = Preview(step=3, width=256, height=140, image=b"\xff\xd8 three steps")
 
 POOLS = ("encode", "denoise/small", "decode")
 

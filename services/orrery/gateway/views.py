@@ -11,9 +11,12 @@ from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters, request_schema
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.deliveries import WEBHOOK_URL
-from orrery.jobs.records import Job, JobPage, JobState, TaskRecord, TaskState
+from orrery.jobs.records import Job, JobPage, JobState, PreviewNote, TaskRecord, TaskState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
 from orrery.worlds.requests import WorldRequest
+
+PREVIEW = "preview"
+"""What a job shows while it runs, among the variants of its content."""
 
 
 def job_view(job: Job, forecast: Forecast) -> dict[str, Any]:
@@ -65,10 +68,16 @@ def _work(job: Job) -> dict[str, Any]:
         "stage": job.stage,
         "step": stepping and stepping.step,
         "num_steps": stepping and stepping.num_steps,
+        "preview": job.preview and preview_view(job.id, job.preview),
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "timeline": [task_view(task) for task in job.tasks],
     }
+
+
+def preview_view(job_id: str, note: PreviewNote) -> dict[str, Any]:
+    """Where a preview is, and what it is of."""
+    return note.model_dump() | {"url": f"/v1/videos/{job_id}/content?variant={PREVIEW}"}
 
 
 def task_view(task: TaskRecord) -> dict[str, Any]:

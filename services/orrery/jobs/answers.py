@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from orrery.jobs.records import Claim
+from orrery.jobs.records import Claim, Preview
 from orrery.jobs.rules import UNMEASURED
-from orrery.worlds.errors import AttemptsExhausted, IdempotencyConflict, JobNotFound, QueueFull, StageFailed
+from orrery.worlds.errors import AttemptsExhausted, IdempotencyConflict, JobNotFound, PreviewTooLarge, QueueFull, StageFailed
+
+PREVIEW_BYTES, PREVIEW_SECONDS = 64 * 1024, 3600.0
+"""The most that is kept of a preview, and how long."""
 
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 
@@ -14,6 +17,12 @@ SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 def progress_data(claim: Claim, step: int, num_steps: int) -> dict[str, Any]:
     """The data of a `job.progress` event."""
     return {"task": claim.task.id, "stage": claim.task.stage, "step": step, "num_steps": num_steps}
+
+
+def check_preview(preview: Preview) -> None:
+    """Raises `PreviewTooLarge`."""
+    if (size := len(preview.image)) > PREVIEW_BYTES:
+        raise PreviewTooLarge(f"the preview has {size} bytes", field="preview", allowed=f"{PREVIEW_BYTES} bytes")
 
 
 def exhausted(pool: str, attempts: int, reason: object = "its worker was gone") -> dict[str, Any]:

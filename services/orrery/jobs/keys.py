@@ -17,5 +17,9 @@ def job(job_id: str) -> str:
     return f"{ROOT}:job:{job_id}"
 
 
+def preview(job_id: str) -> str:
+    return f"{ROOT}:job:{job_id}:preview"
+
+
 def job_events(job_id: str) -> str:
     return f"{ROOT}:job:{job_id}:events"

@@ -8,10 +8,22 @@ from typing import Any
 
 from orrery.jobs import graph
 from orrery.jobs.admission import NOT_STARTED, Keys, Room
-from orrery.jobs.answers import exhausted, missing_output, progress_data, queue_full
+from orrery.jobs.answers import PREVIEW_SECONDS, check_preview, exhausted, missing_output, progress_data, queue_full
 from orrery.jobs.line import Line
 from orrery.jobs.pool import Pool, PoolTable
-from orrery.jobs.records import Claim, Completion, Job, JobState, Priority, Signal, Standing, Submission, TaskRecord, TaskState
+from orrery.jobs.records import (
+    Claim,
+    Completion,
+    Job,
+    JobState,
+    Preview,
+    Priority,
+    Signal,
+    Standing,
+    Submission,
+    TaskRecord,
+    TaskState,
+)
 from orrery.jobs.roster import Roster
 from orrery.jobs.rows import JobRow, TaskRow
 from orrery.jobs.rules import Rules
@@ -166,7 +178,14 @@ class Ledger:
         if row:
             row.note(step=step, num_steps=num_steps)
             row.count_steps(step, reset=True)
-            self.shelf.emit(row.job, "job.progress", progress_data(claim, step, num_steps))
+            self.shelf.emit(row.job, "job.progress", progress_data(claim, step, num_steps) | row.job.tell_preview())
+        return standing
+
+    def show(self, claim: Claim, preview: Preview) -> Standing:
+        check_preview(preview)
+        standing, row = self._standing(claim)
+        if row:
+            row.job.show(preview, self._clock() + PREVIEW_SECONDS)
         return standing
 
     def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
@@ -273,6 +292,7 @@ class Ledger:
         for row in left:
             self._end_task(row, TaskState.CANCELLED)
         now = self._clock()
+        job.show(None, now)
         job.move(state, finished_at=now, expires_at=now + job.retention, error=error)
         if interrupted or state is JobState.CANCELLED:
             self.signals.append(Signal(kind="cancel", job_id=job.head.id))

@@ -17,6 +17,7 @@ from orrery.jobs.records import (
     JobPage,
     JobState,
     PoolStatus,
+    Preview,
     ServiceRate,
     Signal,
     Standing,
@@ -70,6 +71,9 @@ class MemoryJobs:
 
     async def position(self, job_id: str) -> int | None:
         return self._ledger.position(job_id)
+
+    async def preview(self, job_id: str) -> Preview | None:
+        return self._shelf.preview(job_id)
 
     async def dead(self, limit: int) -> Sequence[Job]:
         return self._shelf.dead(limit)
@@ -129,6 +133,9 @@ class MemoryJobs:
 
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing:
         return await self._write(lambda: self._ledger.progress(claim, step, num_steps))
+
+    async def show(self, claim: Claim, preview: Preview) -> Standing:
+        return await self._write(lambda: self._ledger.show(claim, preview))
 
     async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
         return await self._write(lambda: self._ledger.checkpoint(claim, ref, step))

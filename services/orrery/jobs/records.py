@@ -124,8 +124,30 @@ class TaskRecord(Frozen):
         return (self.step or 0) / self.num_steps if self.num_steps else 0.0
 
 
+class PreviewNote(Frozen):
+    """That there is a preview, of the work after `step`; its size in pixels."""
+
+    step: int
+    width: int
+    height: int
+
+
+class Preview(PreviewNote):
+    """A small image of what a job makes."""
+
+    image: bytes
+    media_type: str = "image/jpeg"
+
+    @property
+    def note(self) -> PreviewNote:
+        return PreviewNote(step=self.step, width=self.width, height=self.height)
+
+
 class Job(Frozen):
-    """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed, `expires_at` when it ends."""
+    """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed, `expires_at` when it ends.
+
+    `preview` is of a job that runs.
+    """
 
     id: str
     model: str
@@ -141,6 +163,7 @@ class Job(Frozen):
     expires_at: float | None = None
     result: dict[str, ArtifactRef] = {}
     error: dict[str, Any] | None = None
+    preview: PreviewNote | None = None
     tasks: tuple[TaskRecord, ...]
 
     @property

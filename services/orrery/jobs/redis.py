@@ -23,7 +23,16 @@ from typing import Any, Literal, NoReturn, Self, Unpack
 from redis.asyncio import Redis
 
 from orrery.jobs import keys, wire
-from orrery.jobs.answers import conflict, exhausted, missing_output, no_such_job, progress_data, queue_full
+from orrery.jobs.answers import (
+    PREVIEW_SECONDS,
+    check_preview,
+    conflict,
+    exhausted,
+    missing_output,
+    no_such_job,
+    progress_data,
+    queue_full,
+)
 from orrery.jobs.fanout import Fanout
 from orrery.jobs.looks import Looks
 from orrery.jobs.outage import outages_named
@@ -36,6 +45,7 @@ from orrery.jobs.records import (
     JobPage,
     JobState,
     PoolStatus,
+    Preview,
     ServiceRate,
     Signal,
     Standing,
@@ -140,6 +150,11 @@ class RedisJobs:
             raise no_such_job(job_id)
         return None if ahead < 0 else int(ahead)
 
+    async def preview(self, job_id: str) -> Preview | None:
+        with outages_named():
+            fields: Any = await self._client.hgetall(keys.preview(job_id))
+        return wire.preview(fields) if fields else None
+
     async def dead(self, limit: int) -> Sequence[Job]:
         return [wire.job(snapshot) for snapshot in await self._run("dead", limit)]
 
@@ -197,6 +212,10 @@ class RedisJobs:
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing:
         data = json.dumps(progress_data(claim, step, num_steps))
         return await self._write("progress", claim, step, num_steps, data)
+
+    async def show(self, claim: Claim, preview: Preview) -> Standing:
+        check_preview(preview)
+        return await self._write("show", claim, *wire.preview_args(preview), math.ceil(PREVIEW_SECONDS))
 
     async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
         return await self._write("checkpoint", claim, ref.model_dump_json(), step)

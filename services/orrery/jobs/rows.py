@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orrery.jobs import graph
-from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Event, Job, JobState, Priority, TaskRecord, TaskState
+from orrery.jobs.records import (
+    JOB_TRANSITIONS,
+    TASK_TRANSITIONS,
+    Event,
+    Job,
+    JobState,
+    Preview,
+    Priority,
+    TaskRecord,
+    TaskState,
+)
 from orrery.worlds.plan import ArtifactRef, Plan, Task
 
 
@@ -61,18 +71,31 @@ class TaskRow:
 
 @dataclass(eq=False)
 class JobRow:
-    """`head` is the record without its tasks and result."""
+    """`head` is the record without its tasks and result; `untold` that no event told of the preview yet."""
 
     head: Job
     plan: Plan
     retention: float
     tasks: dict[str, TaskRow] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    preview: Preview | None = None
+    preview_until: float = 0.0
+    untold: bool = False
 
     def move(self, state: JobState, **changes: Any) -> None:
         if state not in JOB_TRANSITIONS[self.head.state]:
             raise ValueError(f"{self.head.id} may not go from {self.head.state} to {state}")
         self.head = self.head.model_copy(update={"state": state, **changes})
+
+    def show(self, preview: Preview | None, until: float) -> None:
+        """None takes back what is shown."""
+        self.preview, self.preview_until, self.untold = preview, until, preview is not None
+        self.head = self.head.model_copy(update={"preview": preview.note if preview else None})
+
+    def tell_preview(self) -> dict[str, Any]:
+        """What the next event says of a preview that none told of yet."""
+        told, self.untold = self.untold, False
+        return {"preview": self.preview.note.model_dump()} if told and self.preview else {}
 
     @property
     def outputs(self) -> graph.Outputs:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from orrery.jobs.answers import no_such_job
-from orrery.jobs.records import Event, Job, JobPage, JobState
+from orrery.jobs.records import Event, Job, JobPage, JobState, Preview
 from orrery.jobs.rows import JobRow
 from orrery.worlds.errors import AttemptsExhausted
 
@@ -30,6 +30,10 @@ class Shelf:
         if job_id not in self.jobs:
             raise no_such_job(job_id)
         return self.jobs[job_id]
+
+    def preview(self, job_id: str) -> Preview | None:
+        job = self.jobs.get(job_id)
+        return job.preview if job and self._clock() < job.preview_until else None
 
     def page(self, after: str | None, limit: int, order: Literal["asc", "desc"], tenant: str | None) -> JobPage:
         ids = [job_id for job_id, job in self.jobs.items() if tenant in (None, job.head.tenant)]

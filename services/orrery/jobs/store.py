@@ -13,6 +13,7 @@ from orrery.jobs.records import (
     JobPage,
     JobState,
     PoolStatus,
+    Preview,
     ServiceRate,
     Signal,
     Standing,
@@ -64,6 +65,10 @@ class JobStore(Protocol):
         """
         ...
 
+    async def preview(self, job_id: str) -> Preview | None:
+        """The newest of a job that runs; none is kept for longer than an hour."""
+        ...
+
     async def dead(self, limit: int) -> Sequence[Job]:
         """Jobs that failed with `attempts_exhausted`, the latest first."""
         ...
@@ -110,6 +115,13 @@ class TaskQueue(Protocol):
     async def renew(self, claim: Claim) -> Standing: ...
 
     async def progress(self, claim: Claim, step: int, num_steps: int) -> Standing: ...
+
+    async def show(self, claim: Claim, preview: Preview) -> Standing:
+        """Shows what there is, until the next one or the job's end. The next `job.progress` says so.
+
+        Raises `PreviewTooLarge`, and writes nothing, beyond 64 KiB.
+        """
+        ...
 
     async def checkpoint(self, claim: Claim, ref: ArtifactRef, step: int) -> Standing:
         """Records where the next attempt would go on."""

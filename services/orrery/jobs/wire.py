@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orrery.jobs import graph
-from orrery.jobs.records import Claim, Event, Job, JobState, Signal, Submission, TaskRecord
+from orrery.jobs.records import Claim, Event, Job, JobState, Preview, PreviewNote, Signal, Submission, TaskRecord
 from orrery.worlds.plan import ArtifactRef, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
@@ -75,7 +76,7 @@ def job(snapshot: str) -> Job:
     record, result, rows = json.loads(snapshot)
     tasks = tuple(_task_record(pairs(row)) for row in rows)
     fields: dict[str, Any] = pairs(record)
-    for name in ("request", "notes", "error"):
+    for name in ("request", "notes", "error", "preview"):
         if name in fields:
             fields[name] = json.loads(fields[name])
     if fields["state"] == JobState.COMPLETED:
@@ -107,6 +108,16 @@ def claim(reply: str, *, worker: str, token: str) -> Claim:
         checkpoint=ArtifactRef.model_validate_json(checkpoint) if checkpoint else None,
         checkpoint_step=step,
     )
+
+
+def preview_args(preview: Preview) -> tuple[str, str, str]:
+    """Its note, its media type and its image, as text."""
+    return preview.note.model_dump_json(), preview.media_type, base64.b64encode(preview.image).decode()
+
+
+def preview(fields: Mapping[str, str]) -> Preview:
+    note = PreviewNote.model_validate_json(fields["note"])
+    return Preview(**dict(note), media_type=fields["media_type"], image=base64.b64decode(fields["image"]))
 
 
 def digests(spec: str, checkpoint: str, outputs: str) -> list[str]:

@@ -5,7 +5,7 @@ from orrery.sdk.calls import Parameters
 from orrery.sdk.client import Client
 from orrery.sdk.errors import CorruptDownload, JobFailed, Refused, Unreachable
 from orrery.sdk.options import DEFAULT_URL
-from orrery.sdk.results import Batch, Deleted, Estimate, Event, File, Model, Receipt, Task, World, Worlds
+from orrery.sdk.results import Batch, Deleted, Estimate, Event, File, Model, Preview, Receipt, Task, World, Worlds
 from orrery.sdk.retrying import Retries
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "JobFailed",
     "Model",
     "Parameters",
+    "Preview",
     "Receipt",
     "Refused",
     "Retries",

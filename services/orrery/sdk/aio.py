@@ -153,6 +153,10 @@ class AsyncClient:
             if world.ended:
                 return result_of(world)
 
+    async def preview(self, job_id: str) -> bytes:
+        """A JPEG of what the job has made so far. Raises `PreviewNotFound` while there is none, and after the job's end."""
+        return await self._send(calls.preview(job_id))
+
     async def download(self, job_id: str, path: Path, *, variant: str = "video") -> int:
         """Writes a file of a completed job, going on where a connection broke; gives its size in bytes.
 

@@ -183,6 +183,10 @@ def content(job_id: str, variant: str) -> Call[None]:
     return Call("GET", _of(VIDEOS, job_id, "content"), lambda _: None, params={"variant": variant})
 
 
+def preview(job_id: str) -> Call[bytes]:
+    return Call("GET", _of(VIDEOS, job_id, "content"), lambda answer: answer.content, params={"variant": "preview"})
+
+
 def upload(source: Source, purpose: str, seconds: int | None) -> Call[File]:
     """A second copy would do no harm: it is forgotten as the first is."""
     expiry = {} if seconds is None else {"expires_after[anchor]": "created_at", "expires_after[seconds]": str(seconds)}

@@ -25,6 +25,15 @@ class Task(Answer):
     stage_seconds: float | None = None
 
 
+class Preview(Answer):
+    """That a job shows what it has made after `step`: a JPEG of so many pixels. `Client.preview` gets the newest."""
+
+    step: int
+    width: int
+    height: int
+    url: str
+
+
 class World(Answer):
     """A job and the video that it makes. Times are Unix seconds, `progress` is in percent, `eta_seconds` until its end.
 
@@ -39,6 +48,7 @@ class World(Answer):
     stage: str | None = None
     step: int | None = None
     num_steps: int | None = None
+    preview: Preview | None = None
     queue_position: int | None = None
     eta_seconds: float | None = None
     prompt: str | None = None
@@ -141,6 +151,12 @@ class Event(Answer):
     job_id: str | None = None
     at: float | None = None
     data: dict[str, Any] = {}
+
+    @property
+    def preview(self) -> Preview | None:
+        """Some of `job.progress` tell of one."""
+        told = self.data.get("preview")
+        return None if told is None else Preview.model_validate(told)
 
     @property
     def is_end(self) -> bool:

@@ -16,6 +16,7 @@ from orrery.stages.arrays import to_tensor
 from orrery.stages.checkpoints import Cadence, identity, pack, unpack
 from orrery.stages.loading import ComponentCache, configure_torch
 from orrery.stages.prediction import X0Predictor
+from orrery.stages.previews import Previews
 from orrery.stages.samplers import Sampler, SamplerState, make_sampler
 from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, StageSettings, Values
 from orrery.worlds.catalog.models import Compression
@@ -46,14 +47,15 @@ class Denoiser:
         sampler = make_sampler(values["sampler"], values["num_inference_steps"])
         predict_x0 = self._predictor(values, call)
         state = self._first_state(values, sampler)
-        cadence = self._cadence(values, state.step)
+        cadence, previews = self._cadence(values, state.step), self._previews(values)
         yielding = call.wants_yield()
         while state.step < sampler.num_steps and not yielding:
             state = sampler.advance(state, predict_x0)
             yielding = call.wants_yield()
             wanted = state.step < sampler.num_steps and (yielding or cadence.due(state.step))
             checkpoint = {"checkpoint": self._checkpoint(state, values)} if wanted else {}
-            call.report(step=state.step, num_steps=sampler.num_steps, **checkpoint)
+            preview = previews.of(state.step, state.previous_x0)
+            call.report(step=state.step, num_steps=sampler.num_steps, **checkpoint, **preview)
             if wanted:
                 cadence.taken(state.step)
         if state.step < sampler.num_steps:
@@ -74,6 +76,11 @@ class Denoiser:
     def _cadence(self, values: Values, step: int) -> Cadence:
         steps, seconds = values.get("checkpoint_every_steps", 0), values.get("checkpoint_every_seconds", 0.0)
         return Cadence(step=step, steps=steps, seconds=seconds, clock=self._clock)
+
+    def _previews(self, values: Values) -> Previews:
+        seconds = values.get("preview_every_seconds", 0.0)
+        rgb = read_manifest(self._models_dir / values["component"]).latent_rgb if seconds else None
+        return Previews(rgb, seconds=seconds, clock=self._clock)
 
     def _noise(self, values: Values) -> torch.Tensor:
         shape = (1, Compression().channels, *(int(length) for length in values["latent_shape"]))

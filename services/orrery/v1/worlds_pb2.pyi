@@ -595,7 +595,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def preview(self) -> Global___Preview:
-        """Reserved for a small image of what is being made. It is not sent yet."""
+        """A small image of what is being made, with the step that it is of. It comes now and then while a denoiser runs, if its
+        weights say how to show their latents; one that is gone when the event is read is left out.
+        """
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         stages=stages,
         components=components,
         checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
+        preview_seconds=settings.preview_seconds,
     )
     worker = Worker(_worker_settings(settings, components), jobs, runner)
     _on_signals(worker)

@@ -40,13 +40,17 @@ class CheckpointPolicy:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs tasks of the components in `components` (manifests by name)."""
+    """Runs tasks of the components in `components` (manifests by name).
+
+    A stage shows what it has every `preview_seconds`; 0 is never.
+    """
 
     queue: TaskQueue
     artifacts: ArtifactStore
     stages: StageClient
     components: Mapping[str, ComponentManifest]
     checkpoints: CheckpointPolicy = CheckpointPolicy()
+    preview_seconds: float = 2.0
 
     async def run(self, holding: Holding) -> Completion:
         """Raises the stage's typed error, `TaskYielded` or `TaskLost`."""
@@ -105,7 +109,11 @@ class Runner:
         """What goes beside the task's own values, and so into no memo key."""
         if not CONTRACTS[claim.task.stage].resumable:
             return {}
-        policy = {"checkpoint_every_steps": self.checkpoints.steps, "checkpoint_every_seconds": self.checkpoints.seconds}
+        policy = {
+            "checkpoint_every_steps": self.checkpoints.steps,
+            "checkpoint_every_seconds": self.checkpoints.seconds,
+            "preview_every_seconds": self.preview_seconds,
+        }
         if claim.checkpoint is None:
             return policy
         try:

@@ -28,7 +28,8 @@ class StageEnvironment(ProcessSettings):
     `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. Triton speaks HTTP only where
     there is a `triton_http_port`. `threads` are torch's on a CPU, the same on every machine unless told otherwise: sums are
     split by thread, so the bytes of a video depend on their number.
-    The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never.
+    The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never. It
+    shows what it has after `preview_seconds`; 0 is never.
     """
 
     redis_url: str
@@ -48,6 +49,7 @@ class StageEnvironment(ProcessSettings):
     drain_seconds: NonNegativeFloat = 30.0
     checkpoint_seconds: NonNegativeFloat = 30.0
     checkpoint_steps: NonNegativeInt = 0
+    preview_seconds: NonNegativeFloat = 2.0
     device: str = "cpu"
     transformer: Literal["in_process", "bls"] = "in_process"
     threads: PositiveInt = 2

@@ -1,4 +1,4 @@
-"""Steps and checkpoints on their way to the store, beside the stage and never in its way."""
+"""Steps, previews and checkpoints on their way to the store, beside the stage and never in its way."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 
 from orrery.artifacts import ArtifactStore
 from orrery.jobs.cancelling import end
+from orrery.jobs.records import Preview
 from orrery.jobs.store import TaskQueue
 from orrery.worker.holding import Holding, TaskLost
 from orrery.worker.stage_client import Values
 from orrery.worker.tensors import SAFETENSORS
-from orrery.worlds.contracts import CHECKPOINT
-from orrery.worlds.errors import StoreUnavailable
+from orrery.worlds.contracts import CHECKPOINT, PREVIEW, PREVIEW_SIZE
+from orrery.worlds.errors import PreviewTooLarge, StoreUnavailable
 from orrery.worlds.tensors import Array
 
 log = logging.getLogger("orrery.worker")
@@ -32,6 +33,7 @@ class Teller:
         self._news = asyncio.Event()
         self._step: tuple[int, int] | None = None
         self._checkpoint: tuple[int, Array] | None = None
+        self._preview: Preview | None = None
         self._keeping, self._stepping = asyncio.Lock(), asyncio.Lock()
 
     async def __call__(self, progress: Values) -> None:
@@ -39,6 +41,10 @@ class Teller:
         self._holding.pace.passed(*self._step)
         if CHECKPOINT.name in progress:
             self._checkpoint = progress["step"], progress[CHECKPOINT.name]
+        if PREVIEW.name in progress:
+            width, height = map(int, progress[PREVIEW_SIZE.name])
+            image = progress[PREVIEW.name].tobytes()
+            self._preview = Preview(step=progress["step"], width=width, height=height, image=image)
         self._news.set()
 
     async def keep_telling(self) -> None:
@@ -48,6 +54,7 @@ class Teller:
             self._news.clear()
             try:
                 await self.keep_checkpoint()
+                await self._show()
                 await self.tell_step()
             except TaskLost:
                 return
@@ -67,6 +74,16 @@ class Teller:
             await self._holding.say(lambda: self._queue.checkpoint(self._holding.claim, ref, step))
             if self._checkpoint is kept:
                 self._checkpoint = None
+
+    async def _show(self) -> None:
+        """Before its step is told, which says that it is there. One that is lost is no failure: another one comes."""
+        shown, self._preview = self._preview, None
+        if shown is None or self._holding.over:
+            return
+        try:
+            self._holding.heard(await self._queue.show(self._holding.claim, shown))
+        except (StoreUnavailable, PreviewTooLarge) as error:
+            log.warning("no preview of %s after step %d: %s", self._holding.claim.job_id, shown.step, error)
 
     async def tell_step(self) -> None:
         """Of a step that the store is not there to hear of, the next one tells."""

@@ -36,12 +36,26 @@ class ComponentFile(Frozen):
     size: int
 
 
+Colour = tuple[float, float, float]
+
+
+class LatentRgb(Frozen):
+    """From latents to colours, red, green and blue in 0 to 1: the channels times `factors`, one row each, and `bias`."""
+
+    factors: tuple[Colour, ...]
+    bias: Colour
+
+
 class ComponentManifest(Frozen):
-    """`component.json`: the files of a component, relative to its folder. `random_weights` marks untrained checkpoints."""
+    """`component.json`: the files of a component, relative to its folder. `random_weights` marks untrained checkpoints.
+
+    `latent_rgb` of a transformer is how its latents are shown while they are made; without it they are not.
+    """
 
     name: str
     kind: ComponentKind
     random_weights: bool = False
+    latent_rgb: LatentRgb | None = None
     files: dict[str, ComponentFile]
 
     @property
@@ -59,11 +73,13 @@ def read_manifest(folder: Path) -> ComponentManifest:
         raise ComponentUnusable(f"{folder}: no usable {MANIFEST}: {error}") from error
 
 
-def write_manifest(folder: Path, kind: ComponentKind, *, random_weights: bool = False) -> ComponentManifest:
+def write_manifest(
+    folder: Path, kind: ComponentKind, *, random_weights: bool = False, latent_rgb: LatentRgb | None = None
+) -> ComponentManifest:
     """Digests every file of `folder` and writes its manifest, under the folder's own name."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     files = {str(p.relative_to(folder)): ComponentFile(sha256=_sha256(p), size=p.stat().st_size) for p in paths}
-    manifest = ComponentManifest(name=folder.name, kind=kind, random_weights=random_weights, files=files)
+    manifest = ComponentManifest(name=folder.name, kind=kind, random_weights=random_weights, latent_rgb=latent_rgb, files=files)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
     return manifest
 

@@ -76,6 +76,8 @@ class StageContract:
 
 STAGE_SECONDS = scalar("stage_seconds", DType.FP64)
 CHECKPOINT = Tensor("checkpoint", DType.UINT8, (-1,), optional=True)  # comes with some progress; opaque but to its stage
+PREVIEW = Tensor("preview", DType.UINT8, (-1,), optional=True)  # a small JPEG that comes with some progress
+PREVIEW_SIZE = Tensor("preview_size", DType.INT32, (2,), optional=True)  # its width and height
 YIELDED = scalar("yielded", DType.BOOL, optional=True)  # true in a last response that has no outputs, as the caller wished
 CONTROL = scalar("control", DType.STRING, optional=True)  # name of the caller's shared memory, see `worlds.control`
 RESUMING = (
@@ -85,6 +87,8 @@ RESUMING = (
     scalar("checkpoint_every_steps", DType.INT32, optional=True),
     scalar("checkpoint_every_seconds", DType.FP64, optional=True),
 )
+# A preview comes with the first step after so many seconds; 0 or absent: never.
+PREVIEWING = (scalar("preview_every_seconds", DType.FP64, optional=True),)
 COMPONENT = scalar("component", DType.STRING)
 FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
 LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
@@ -134,8 +138,8 @@ DENOISER = StageContract(
         scalar("rope_fps", DType.FP64, optional=True),
     ),
     outputs=(LATENTS,),
-    progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32), CHECKPOINT),
-    steering=RESUMING,
+    progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32), CHECKPOINT, PREVIEW, PREVIEW_SIZE),
+    steering=RESUMING + PREVIEWING,
 )
 TRANSFORMER = StageContract(
     name="transformer",

@@ -124,6 +124,20 @@ class JobNotFinished(OrreryError):
     grpc_code = "FAILED_PRECONDITION"
 
 
+class PreviewNotFound(OrreryError):
+    """There is no preview of the job: none was made yet, or the job has ended."""
+
+    code = "preview_not_found"
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class PreviewTooLarge(OrreryError):
+    """A stage made a preview of more bytes than are kept."""
+
+    code = "preview_too_large"
+
+
 class JobCancelled(OrreryError):
     """The job that was waited for was cancelled by someone else."""
 

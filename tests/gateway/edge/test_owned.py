@@ -25,6 +25,7 @@ A, B, ADMIN = {"tenant": "a"}, {"tenant": "b"}, {"tenant": "ops", "admin": True}
         ("DELETE", ""),
         ("POST", "/cancel"),
         ("GET", "/content"),
+        ("GET", "/content?variant=preview"),
         ("GET", "/events"),
     ],
 )

@@ -13,7 +13,7 @@ from orrery.gateway.edge.errors import Forbidden, QuotaExceeded
 from orrery.gateway.edge.keys import Key
 from orrery.gateway.forecast import GatewayJobs
 from orrery.jobs.quotas import Quotas, UsedUp
-from orrery.jobs.records import Event, Job, JobPage, JobState, PoolStatus, ServiceRate, Signal, Submission
+from orrery.jobs.records import Event, Job, JobPage, JobState, PoolStatus, Preview, ServiceRate, Signal, Submission
 from orrery.worlds.errors import JobNotFound, OrreryError
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,10 @@ class OwnedJobs:
     async def position(self, job_id: str) -> int | None:
         await self._check(job_id)
         return await self._jobs.position(job_id)
+
+    async def preview(self, job_id: str) -> Preview | None:
+        await self._check(job_id)
+        return await self._jobs.preview(job_id)
 
     async def _check(self, job_id: str) -> None:
         if restricted() is not None:

@@ -53,6 +53,15 @@ class World(Answer):
     eta_seconds: float | None = Field(description="Until the job is done; null while nothing is known.")
 
 
+class PreviewPlace(Answer):
+    """A small JPEG of what is being made, after `step`, and its size in pixels."""
+
+    step: int
+    width: int
+    height: int
+    url: str
+
+
 class Video(World):
     """OpenAI's `video`, and what it leaves unsaid. Times are Unix seconds."""
 
@@ -73,6 +82,7 @@ class Video(World):
     stage: str | None
     step: int | None
     num_steps: int | None
+    preview: PreviewPlace | None = Field(description="The newest, while the job runs.")
     started_at: float | None
     finished_at: float | None
     timeline: list[TaskRecord]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,9 +15,10 @@ from orrery.gateway.errors import error_response
 from orrery.gateway.ranges import Part, RangeNotSatisfiable, asked_part, is_known
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.sniffing import HEAD_BYTES, sniff
-from orrery.jobs.records import Job, JobState
+from orrery.gateway.views import PREVIEW
+from orrery.jobs.records import Job, JobState, Preview
 from orrery.worlds.catalog.models import MEDIA_TYPES
-from orrery.worlds.errors import ArtifactNotFound, InvalidField, JobNotFinished
+from orrery.worlds.errors import ArtifactNotFound, InvalidField, JobNotFinished, PreviewNotFound
 from orrery.worlds.plan import ArtifactRef
 from orrery.worlds.requests import WorldRequest
 
@@ -32,7 +34,7 @@ EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
 }
-Variant = Annotated[str, Query(json_schema_extra={"enum": sorted(VARIANTS)})]
+Variant = Annotated[str, Query(json_schema_extra={"enum": sorted((*VARIANTS, PREVIEW))})]
 UNKNOWN = "application/octet-stream"
 
 
@@ -40,6 +42,8 @@ UNKNOWN = "application/octet-stream"
 async def content(gateway: Context, request: Request, job_id: str, variant: Variant = "video") -> Response:
     """The file or, as `Range` asks, one part of it; its digest is the ETag."""
     job = await gateway.jobs.get(checked_id(job_id))
+    if variant == PREVIEW:
+        return await preview(gateway, request, job)
     ref = file_of(job, variant)
     etag = f'"{ref.digest}"'
     if is_known(request.headers, etag):
@@ -61,6 +65,8 @@ async def image(gateway: Context, request: Request, job_id: str) -> Response:
 async def head(gateway: Context, request: Request, job_id: str, variant: Variant = "video") -> Response:
     """What a GET of the whole file would say of it."""
     job = await gateway.jobs.get(checked_id(job_id))
+    if variant == PREVIEW:
+        return await preview(gateway, request, job)
     ref = file_of(job, variant)
     if is_known(request.headers, f'"{ref.digest}"'):
         return Response(status_code=304, headers={"ETag": f'"{ref.digest}"'})
@@ -68,9 +74,30 @@ async def head(gateway: Context, request: Request, job_id: str, variant: Variant
     return Response(media_type=media_type, headers=headers | {"Content-Length": str(ref.size)})
 
 
+async def preview(gateway: Gateway, request: Request, job: Job) -> Response:
+    """The newest, whole: it is smaller than a part of a file would be. To a HEAD the server sends no more than the headers."""
+    found = await preview_of(gateway, job)
+    etag = f'"{hashlib.sha256(found.image).hexdigest()}"'
+    if is_known(request.headers, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    name = f'inline; filename="{_name(job, PREVIEW, found.media_type)}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Accept-Ranges": "none", "Content-Disposition": name}
+    return Response(found.image, media_type=found.media_type, headers=headers)
+
+
+async def preview_of(gateway: Gateway, job: Job) -> Preview:
+    """Raises `PreviewNotFound`, which says why there is none."""
+    found = await gateway.jobs.preview(job.id)
+    if found is None:
+        ended = job.state.ended or (await gateway.jobs.get(job.id)).state.ended
+        why = "has ended: a preview is there while a job runs" if ended else "has no preview yet"
+        raise PreviewNotFound(f"job {job.id} {why}")
+    return found
+
+
 def file_of(job: Job, variant: str) -> ArtifactRef:
     if variant not in VARIANTS:
-        raise InvalidField(f"there is no variant {variant[:80]!r}", field="variant", allowed=sorted(VARIANTS))
+        raise InvalidField(f"there is no variant {variant[:80]!r}", field="variant", allowed=sorted((*VARIANTS, PREVIEW)))
     if job.state is not JobState.COMPLETED:
         raise JobNotFinished(f"job {job.id} is {job.state}: only a completed job has content")
     if VARIANTS[variant] not in job.result:  # of a job that was planned by an earlier version

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from anyio import CancelScope
 from fastapi import APIRouter, Header, Response
@@ -17,8 +17,9 @@ from starlette.types import Send
 
 from orrery.gateway.context import Context
 from orrery.gateway.routes.videos import checked_id
+from orrery.gateway.views import PREVIEW, preview_view
 from orrery.gateway.waiting import end
-from orrery.jobs.records import Event
+from orrery.jobs.records import Event, PreviewNote
 from orrery.jobs.store import JobStore
 from orrery.worlds.errors import InvalidField, StoreUnavailable
 
@@ -129,6 +130,13 @@ async def _next(followed: AsyncIterator[Event]) -> Event | None:
     return await anext(followed, None)
 
 
+def _data(event: Event) -> dict[str, Any]:
+    """A preview is not sent to everybody who follows; who wants to see it knows where it is."""
+    if PREVIEW not in event.data:
+        return event.data
+    return event.data | {PREVIEW: preview_view(event.job_id, PreviewNote.model_validate(event.data[PREVIEW]))}
+
+
 def _wire(event: Event) -> str:
-    data = json.dumps({"type": event.type, "job_id": event.job_id, "at": event.at, "data": event.data})
+    data = json.dumps({"type": event.type, "job_id": event.job_id, "at": event.at, "data": _data(event)})
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n"

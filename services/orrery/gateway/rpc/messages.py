@@ -14,7 +14,7 @@ from orrery.gateway.forecast import Forecast
 from orrery.gateway.references import REFERENCE
 from orrery.gateway.terms import TENANT
 from orrery.gateway.views import job_view
-from orrery.jobs.records import Event, Job, JobState
+from orrery.jobs.records import Event, Job, JobState, Preview
 from orrery.v1 import worlds_pb2 as v1
 from orrery.worlds.errors import InvalidField
 
@@ -70,9 +70,15 @@ def world_of(job: Job, forecast: Forecast, *, replayed: bool = False) -> v1.Worl
     )
 
 
-def event_of(event: Event, world: v1.World | None) -> v1.Event:
+def event_of(event: Event, world: v1.World | None, preview: Preview | None) -> v1.Event:
     known = _some(event.data, ("stage", "step", "num_steps"))
-    return v1.Event(id=event.id, type=event.type, at=_time(event.at), world=world, **known)
+    return v1.Event(id=event.id, type=event.type, at=_time(event.at), world=world, preview=_preview(preview), **known)
+
+
+def _preview(preview: Preview | None) -> v1.Preview | None:
+    if preview is None:
+        return None
+    return v1.Preview(media_type=preview.media_type, data=preview.image, width=preview.width, height=preview.height)
 
 
 def _some(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

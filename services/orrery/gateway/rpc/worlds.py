@@ -18,7 +18,8 @@ from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.rpc.messages import event_of, headers_of, values_of, world_of
 from orrery.gateway.taking import Taken, take_body, take_world
 from orrery.gateway.terms import Terms, read_terms
-from orrery.jobs.records import Event, Job
+from orrery.gateway.views import PREVIEW
+from orrery.jobs.records import Event, Job, Preview
 from orrery.v1 import worlds_pb2 as v1
 from orrery.v1.worlds_pb2_grpc import WorldsServicer
 from orrery.worlds.errors import InvalidField, OrreryError
@@ -103,7 +104,14 @@ class Worlds(WorldsServicer):
         async with aclosing(cast(AsyncGenerator[Event, None], self._gateway.jobs.events(job_id=job.id, after=after))) as events:
             async for event in events:
                 world = await self._world(await self._gateway.jobs.get(job.id)) if event.type in ENDS else None
-                yield event_of(event, world)
+                yield event_of(event, world, await self._preview(event))
+
+    async def _preview(self, event: Event) -> Preview | None:
+        """The one that the event tells of; none if that is gone already."""
+        if PREVIEW not in event.data:
+            return None
+        found = await self._gateway.jobs.preview(event.job_id)
+        return found if found is not None and found.step == event.data[PREVIEW]["step"] else None
 
     async def Download(self, request: v1.DownloadRequest, context: Context) -> AsyncIterator[v1.Chunk]:  # noqa: N802, ARG002
         variant = request.variant or "video"

@@ -5,6 +5,7 @@
 --                                while they apply ticket, token, checkpoint, at (the last step reported), asked (the
 --                                pools that it was claimed from)
 --   job:<id>:task:<id>   hash    the task's record
+--   job:<id>:preview     hash    note, media_type, image, and untold until an event told of it; while the job runs
 --   job:<id>:events      stream  the job's share of `events`, under the same ids
 --   jobs, jobs:<tenant>  zset    ids by order of submission
 --   expiring, dead       zset    ended jobs by when they expire; jobs that lost all attempts by when they ended
