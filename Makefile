@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: help demo test check format bench chaos up config stubs docs models clean
+.PHONY: miniature help demo test check format bench chaos up config stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 models: $(VENV)/.ready  ## Build the tiny random components into .orrery/models
 	$(BIN)/python build/tiny.py --out $(MODELS)
+
+miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniature; hours on a processor, half an hour on an H200)
+	PYTHONPATH=build $(BIN)/python -m miniature --work .orrery/miniature/work --out .orrery/miniature/components
 
 demo: models  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
 	$(BIN)/orrery demo --models-dir $(MODELS)

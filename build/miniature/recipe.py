@@ -20,10 +20,6 @@ class Recipe:
     tokenizer_rate: float = 1e-3
     kl_weight: float = 1e-5
 
-    decoder_steps: int = 900
-    decoder_batch: int = 1
-    decoder_rate: float = 1.5e-4
-
     denoiser_steps: int = 13_000
     denoiser_batch: int = 256
     denoiser_rate: float = 1e-3
@@ -37,13 +33,12 @@ class Recipe:
 
 
 SMOKE = Recipe(
-    scenes=32,
+    scenes=4,
     tokenizer_steps=3,
     tokenizer_batch=1,
     tokenizer_crop=32,
-    decoder_steps=2,
     denoiser_steps=3,
-    denoiser_batch=4,
+    denoiser_batch=2,
     warm_up=1,
 )
 """Runs through everything in a minute and learns nothing."""

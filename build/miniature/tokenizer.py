@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.nn.functional import l1_loss
 
-from miniature.latents import Latents
 from miniature.networks import LATENT_CHANNELS, video_tokenizer
 from miniature.recipe import Recipe
 from miniature.scenery import Scenery
@@ -58,35 +57,15 @@ def _edge_error(decoded: torch.Tensor, video: torch.Tensor) -> torch.Tensor:
 
 
 def _crops(scenery: Scenery, recipe: Recipe, step: int, device: torch.device) -> torch.Tensor:
-    """Parts of random clips. Every `LONG_EVERY` steps they are half as many and twice as long."""
+    """Parts of random clips. Every `LONG_EVERY` steps fewer, and whole ones: else colours drift after what was learned."""
     random = torch.Generator().manual_seed(recipe.seed + step)
-    times = 2 if step % LONG_EVERY == 0 else 1
+    times = (FRAMES - 1) // (recipe.tokenizer_frames - 1) if step % LONG_EVERY == 0 else 1
     size, frames = recipe.tokenizer_crop, times * (recipe.tokenizer_frames - 1) + 1
     numbers = torch.randint(len(scenery), (max(1, recipe.tokenizer_batch // times),), generator=random).to(device)
     rooms = (FRAMES - frames, SIDE - size, SIDE - size)
     start, top, left = (int(torch.randint(room + 1, (1,), generator=random)) for room in rooms)
     clip = scenery.clips(numbers)
     return clip[:, :, start : start + frames, top : top + size, left : left + size].contiguous()
-
-
-def steady(work: Path, recipe: Recipe, vae: Any, latents: Latents, scenery: Scenery, device: torch.device) -> Any:
-    """The tokenizer with a decoder that has also seen whole clips: else colours drift after the frames that it learned on.
-
-    The encoder stays as it is, and with it the latents that the denoisers learn.
-    """
-    decoder = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder]).train().requires_grad_(True)
-    run = Run(work / "decoder", decoder, rate=recipe.decoder_rate, total=recipe.decoder_steps, warm_up=60, decay=0.99)
-
-    def losses(step: int) -> dict[str, torch.Tensor]:
-        random = torch.Generator().manual_seed(recipe.seed + step)
-        numbers = torch.randint(len(latents.values), (recipe.decoder_batch,), generator=random).to(device)
-        with half_precision(device):
-            decoded = vae.decode(latents.values[numbers].float()).sample
-        return _errors(decoded.float(), scenery.clips(numbers))
-
-    run.train(losses)
-    run.average.write_to(decoder)
-    return vae.eval().requires_grad_(False)
 
 
 @torch.no_grad()

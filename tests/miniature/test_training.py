@@ -1,0 +1,69 @@
+"""The program that trains the miniature, run through all its steps with a recipe that learns nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from orrery.engines.eager import EagerEngine
+from orrery.stages.text_encoder import T5
+from orrery.stages.wan import WanTokenizer
+from orrery.worlds.catalog import find
+from orrery.worlds.components import installed, verify
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+MODEL = find("miniature")
+
+
+def train(folder: Path) -> str:
+    command = [sys.executable, "-m", "miniature", "--recipe", "smoke"]
+    command += ["--work", str(folder / "work"), "--out", str(folder / "components")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "build")}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240).stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("miniature")
+    train(folder)
+    return folder
+
+
+def test_the_components_of_the_catalog_come_out_small_enough_to_ship(trained: Path) -> None:
+    folder = trained / "components"
+    assert set(installed(folder)) == set(MODEL.components)
+    assert not any(verify(folder / name).random_weights for name in MODEL.components)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 25e6
+
+
+def test_they_are_stored_in_half_precision(trained: Path) -> None:
+    for path in (trained / "components").rglob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}, path  # noqa: SIM118
+
+
+def test_the_stages_load_and_run_them(trained: Path) -> None:
+    folder = trained / "components"
+    text = T5(folder / MODEL.text_encoder, CPU).encode("A red circle moves right on a black background.")
+    assert text.shape == (128, 128)
+    tokenizer = WanTokenizer(folder / MODEL.video_tokenizer, CPU)
+    latents = tokenizer.encode(torch.zeros(1, 3, 5, 96, 96))
+    assert latents.shape == (1, 16, 2, 12, 12)
+    assert [chunk.shape for chunk in tokenizer.decode_chunks(latents)] == [(3, 1, 96, 96), (3, 4, 96, 96)]
+    assert MODEL.world is not None
+    engine = EagerEngine(folder / MODEL.world.component, CPU)
+    mask, level = torch.zeros(1, 1, 2, 12, 12), torch.full((1, 1, 2, 1, 1), 0.5)
+    assert engine(latents, level, text[None], mask, None).shape == latents.shape
+
+
+def test_a_training_that_ended_is_resumed_at_its_end(trained: Path) -> None:
+    told = train(trained)
+    assert "steps/s" not in told
+    assert (trained / "work" / "losses.png").stat().st_size > 1000
