@@ -20,6 +20,7 @@ from orrery.embedded.processes import orrery
 from orrery.embedded.settings import free_ports
 from orrery.worker.lifeline import die_with_parent
 
+MODEL = "tiny-predict2"
 LEASE_SECONDS = 3.0
 RESTART_SECONDS = 0.5
 
@@ -172,6 +173,8 @@ class Fleet:
         return {
             "ORRERY_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "ORRERY_ARTIFACTS_URL": (self.home / "artifacts").absolute().as_uri(),
+            "ORRERY_MODELS": MODEL,
+            "ORRERY_DEFAULT_MODEL": MODEL,
             "ORRERY_LEASE_SECONDS": str(LEASE_SECONDS),
             "ORRERY_PORT": str(port),
         }

@@ -21,6 +21,7 @@ from safetensors.numpy import load
 
 from orrery.embedded.settings import free_ports
 
+TINY = "tiny-predict2"
 ENDED = ("completed", "failed", "cancelled")
 
 
@@ -86,7 +87,9 @@ def task_of(job: dict[str, Any], task: str) -> dict[str, Any]:
 
 def start(home: Path, models_dir: Path, *arguments: str) -> Stack:
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home), "--models-dir", str(models_dir)]
+    """`orrery up` with the tiny random components in `models_dir`."""
+    command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home)]
+    command += ["--models-dir", str(models_dir), "--model", TINY]
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as output:
         process = subprocess.Popen([*command, "--port", str(port), *arguments], stdout=output, stderr=output)

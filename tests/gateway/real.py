@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.rig import Worker
+from gateway.rig import TINY, Worker
 from gateway.samples import clip
 from gateway.served import served
 from orrery.gateway.app import create_app
@@ -19,10 +19,10 @@ from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.stores import Stores, open_stores
 from orrery.gateway.waiting import end
 from orrery.jobs.redis import RedisJobs
-from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog import CATALOG
 
 FILM = clip(17, 176, 96)
-POOLS = sorted(pools_of(CATALOG[DEFAULT_MODEL]))
+POOLS = sorted(pools_of(CATALOG[TINY]))
 
 
 @dataclass
@@ -36,7 +36,9 @@ class Real:
 
 @asynccontextmanager
 async def real_gateway(redis_url: str, folder: Path) -> AsyncIterator[Real]:
-    settings = GatewaySettings(redis_url=redis_url, artifacts_url=folder.as_uri(), poll_after_ms=20)
+    settings = GatewaySettings(
+        redis_url=redis_url, artifacts_url=folder.as_uri(), poll_after_ms=20, models=(TINY,), default_model=TINY
+    )
     async with open_stores(settings) as stores, served(create_app(settings, stores)) as http:
         assert isinstance(stores.jobs, RedisJobs)
         await stores.jobs._client.flushall()

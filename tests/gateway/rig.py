@@ -34,6 +34,10 @@ THUMBNAIL = png(16, 9)
 SPRITESHEET = jpeg(32, 18)
 
 
+TINY = "tiny-predict2"
+"""What the gateways of these tests serve: any size, no weights needed."""
+
+
 @dataclass
 class Rig:
     app: FastAPI
@@ -69,7 +73,8 @@ async def rig_of(jobs: MemoryJobs | None = None, *, quotas: Quotas | None = None
     jobs, objects = jobs or MemoryJobs(), MemoryStore()
     artifacts = ObjectArtifacts(objects)
     stores = Stores(jobs, artifacts, MemoryDeliveries(), MemoryFiles(), MemoryBatches(), quotas or MemoryQuotas())
-    app = create_app(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **settings), stores)
+    chosen = {"models": (TINY,), "default_model": TINY} | settings
+    app = create_app(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **chosen), stores)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield Rig(app, client, jobs, artifacts, objects)

@@ -19,7 +19,8 @@ VIDEO = {"prompt": "a ball"}
 
 
 def schemas(*models: str, webhooks: bool = False) -> dict[str, Any]:
-    return bodies(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", models=models, webhooks=webhooks))
+    served = {"models": models, "default_model": models[0], "webhooks": webhooks}
+    return bodies(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **served))
 
 
 def valid(schema: dict[str, Any], **fields: Any) -> bool:

@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.rig import Rig, Worker, eventually, rig_of
+from gateway.rig import TINY, Rig, Worker, eventually, rig_of
 from orrery.artifacts import ObjectArtifacts, open_store
 from orrery.gateway import forecast as forecasting
 from orrery.gateway.eta import MAX_KINDS, WINDOW, LatencyModel, Line, fit
 from orrery.gateway.forecast import Estimate, Forecaster
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Completion, Job, Submission
-from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import RequestedWorld, settle
@@ -94,7 +94,7 @@ class World:
 
     async def submit(self, steps: int) -> Job:
         self.count += 1
-        model = CATALOG[DEFAULT_MODEL]
+        model = CATALOG[TINY]
         world = settle(RequestedWorld(prompt="x", num_inference_steps=steps), model, Workflow.TEXT2IMAGE)
         return await self.jobs.submit(
             Submission(

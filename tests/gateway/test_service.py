@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gateway.rig import Rig, eventually, rig_of
+from gateway.rig import TINY, Rig, eventually, rig_of
 from orrery.gateway.readiness import pools_of
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import PoolStatus
-from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog import CATALOG
 from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
-POOLS = pools_of(CATALOG[DEFAULT_MODEL])
+POOLS = pools_of(CATALOG[TINY])
 
 
 class GoneJobs(MemoryJobs):

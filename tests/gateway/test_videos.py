@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.rig import THUMBNAIL, VIDEO, Rig
+from gateway.rig import THUMBNAIL, TINY, VIDEO, Rig
 from gateway.samples import clip, png
-from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.predict2 import NEGATIVE_PROMPT
 
 PROMPT = "a robot arm stacks boxes"
@@ -25,7 +25,7 @@ async def test_a_prompt_becomes_a_text2world_job_with_every_default_settled(rig:
     assert len(job["id"]) == len("video_") + 32
     expected = {
         "object": "video",
-        "model": DEFAULT_MODEL,
+        "model": TINY,
         "status": "queued",
         "progress": 0,
         "completed_at": None,
@@ -61,7 +61,7 @@ FIELDS: dict[str, Any] = {
     "sampler": "euler",
     "numerics": "diffusers",
     "output_format": "mkv",
-    "model": DEFAULT_MODEL,
+    "model": TINY,
 }
 
 
@@ -206,11 +206,11 @@ async def test_models_tell_their_parameters(rig: Rig) -> None:
     models = (await rig.client.get("/v1/models")).json()
     assert models["object"] == "list"
     (model,) = models["data"]
-    assert (model["id"], model["object"], model["default"]) == (DEFAULT_MODEL, "model", True)
-    assert model["workflows"] == [str(workflow) for workflow in CATALOG[DEFAULT_MODEL].workflows]
+    assert (model["id"], model["object"], model["default"]) == (TINY, "model", True)
+    assert model["workflows"] == [str(workflow) for workflow in CATALOG[TINY].workflows]
     assert model["parameters"]["text2world"]["num_frames"] == {"default": 17, "allowed": "5 to 93 in steps of 4"}
     assert "video/mp4" in model["parameters"]["video2world"]["input_reference"]["allowed"]
-    assert (await rig.client.get(f"/v1/models/{DEFAULT_MODEL}")).json() == model
+    assert (await rig.client.get(f"/v1/models/{TINY}")).json() == model
     missing = await rig.client.get("/v1/models/none")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_model")
 

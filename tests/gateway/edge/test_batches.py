@@ -10,8 +10,7 @@ import pytest
 
 from gateway.batching import ENDED, feeder_of, jobs_of, jsonl, line, parsed, work_all
 from gateway.edge.callers import Caller, guarded, write_keys
-from gateway.rig import Rig
-from orrery.worlds.catalog import DEFAULT_MODEL
+from gateway.rig import TINY, Rig
 
 PAUSE = {"batch_pause_seconds": 0.005}
 
@@ -54,7 +53,7 @@ async def test_files_and_batches_are_their_tenants_own(tmp_path: Path) -> None:
 async def test_a_child_is_of_a_model_that_the_key_is_for(tmp_path: Path) -> None:
     keys = {"tenant": "ann", "models": ("none-of-them",)}
     async with guarded(tmp_path, keys, **PAUSE) as (rig, (ann,)):
-        batch = await finished(rig, ann, await ordered(ann, line("a", model=DEFAULT_MODEL)))
+        batch = await finished(rig, ann, await ordered(ann, line("a", model=TINY)))
         (error,) = parsed((await ann.get(f"/v1/files/{batch['error_file_id']}/content")).content)
         assert (error["response"]["status_code"], error["response"]["body"]["error"]["field"]) == (403, "model")
         assert await jobs_of(rig) == []
