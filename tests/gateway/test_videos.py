@@ -126,7 +126,7 @@ async def test_the_thumbnail_is_served_as_what_it_is(rig: Rig) -> None:
     answer = await rig.client.get(f"/v1/videos/{job_id}/content", params={"variant": "thumbnail"})
     assert (answer.content, answer.headers["content-type"]) == (THUMBNAIL, "image/png")
     wrong = await rig.client.get(f"/v1/videos/{job_id}/content", params={"variant": "poster"})
-    assert wrong.json()["error"]["allowed"] == ["spritesheet", "thumbnail", "video"]
+    assert wrong.json()["error"]["allowed"] == ["preview", "spritesheet", "thumbnail", "video"]
 
 
 async def test_content_that_is_gone_is_a_typed_404(rig: Rig) -> None:

@@ -100,6 +100,23 @@ async def test_one_that_nobody_takes_back_goes_by_itself(redis_setting: Setting,
     assert 0 < await client.ttl(keys.preview("job")) <= PREVIEW_SECONDS
 
 
+async def test_no_end_leaves_anything_of_it(redis_setting: Setting, client: Redis) -> None:
+    for n in range(9):
+        await redis_setting.jobs.submit(submission(f"job-{n}"))
+        claim = await redis_setting.claim()
+        for _ in range(5):
+            await redis_setting.jobs.show(claim, PREVIEW)
+        await [redis_setting.jobs.cancel, redis_setting.jobs.delete][n % 2](claim.job_id)
+    await redis_setting.jobs.submit(submission("dead"))
+    for worker in "abc":
+        await redis_setting.jobs.show(await redis_setting.claim(worker=worker), PREVIEW)
+        assert await client.keys("*:preview") == [keys.preview("dead")]
+        await redis_setting.expire()
+    assert await redis_setting.jobs.claim(["encode"], "d", wait=0) is None
+    assert (await redis_setting.jobs.get("dead")).state == "failed"
+    assert await client.keys("*:preview") == []
+
+
 async def test_in_memory_too(memory_setting: Setting) -> None:
     await memory_setting.jobs.submit(submission())
     await memory_setting.jobs.show(await memory_setting.claim(), PREVIEW)

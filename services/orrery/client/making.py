@@ -9,8 +9,8 @@ from pathlib import Path
 
 from orrery.client.showing import Board
 from orrery.client.specs import Wanted
-from orrery.sdk import Client, World
-from orrery.worlds.errors import OrreryError
+from orrery.sdk import Client, Event, World
+from orrery.worlds.errors import OrreryError, PreviewNotFound
 
 JPEG = (".jpg", ".jpeg")
 
@@ -26,12 +26,16 @@ class Made:
 
 
 class Maker:
-    """`key` names the request if there is one; of several, each has it with a number."""
+    """`key` names the request if there is one; of several, each has it with a number.
 
-    def __init__(self, client: Client, board: Board, key: str | None = None) -> None:
+    `previews` is a folder for what the jobs show while they are waited for, if anybody wants it.
+    """
+
+    def __init__(self, client: Client, board: Board, key: str | None = None, previews: Path | None = None) -> None:
         self._client = client
         self._board = board
         self._key = key
+        self._previews = previews
         self._waiting: dict[str, World] = {}
 
     def make(self, wanted: Sequence[Wanted]) -> list[Made]:
@@ -74,9 +78,19 @@ class Maker:
         return made
 
     def _video(self, world: World, path: Path) -> World:
-        done = self._client.wait(world.id)
+        done = self._client.wait(world.id, on_event=lambda event: self._keep_preview(event, path.stem))
         self._client.download(world.id, path)
         return done
+
+    def _keep_preview(self, event: Event, name: str) -> None:
+        if self._previews is None or event.preview is None:
+            return
+        try:
+            image = self._client.preview(str(event.job_id))
+        except PreviewNotFound:  # the job ended meanwhile
+            return
+        self._previews.mkdir(parents=True, exist_ok=True)
+        (self._previews / f"{name}-{event.data['task']}-{event.preview.step:03}.jpg").write_bytes(image)
 
     def _image(self, one: Wanted, path: Path) -> None:
         (image,) = self._client.images(**one.parameters)

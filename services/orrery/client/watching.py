@@ -64,4 +64,6 @@ def _line(event: Event) -> str:
     words = [time, event.job_id or "-", event.type]
     if "step" in event.data:
         words.append(f"{event.data.get('stage', '')} {event.data['step']}/{event.data.get('num_steps')}")
+    if event.preview:
+        words.append(f"preview {event.preview.width}x{event.preview.height}")
     return "  ".join([*words, event.id])

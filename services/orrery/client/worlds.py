@@ -25,6 +25,7 @@ Specs = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file, or with --input the folder.")]
 Key = Annotated[str | None, typer.Option(help="Makes the same request once, however often it is sent.")]
+Previews = Annotated[Path | None, typer.Option(file_okay=False, help="A folder for small pictures of what is being made.")]
 
 ONLY_OF_VIDEOS = ("num_frames", "seconds", "fps", "num_conditional_frames", "output_format", "webhook_url")
 
@@ -43,6 +44,7 @@ def generate(
     specs: Specs = None,
     output: Output = None,
     idempotency_key: Key = None,
+    previews: Previews = None,
     as_json: Json = False,
 ) -> None:
     """Makes a video from PROMPT, or all that --input asks for, and writes it to files.
@@ -57,7 +59,7 @@ def generate(
     wanted = _of_specs(specs, prompt, world, output) if specs else [_of_options(prompt, image, video, world, output)]
     with connection.client() as client:
         board = Board(client, Console(stderr=True))
-        made = Maker(client, board, idempotency_key).make(wanted)
+        made = Maker(client, board, idempotency_key, previews).make(wanted)
         untrained = {model.id for model in client.models() if model.random_weights}
     _tell(made, untrained, as_json=as_json)
 

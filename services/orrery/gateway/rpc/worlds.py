@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from io import BytesIO
@@ -12,7 +13,7 @@ from grpc.aio import ServicerContext
 
 from orrery.gateway.context import Gateway
 from orrery.gateway.following import ENDS
-from orrery.gateway.routes.content import described, file_of
+from orrery.gateway.routes.content import described, file_of, preview_of
 from orrery.gateway.routes.events import checked_event_id
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.rpc.messages import event_of, headers_of, values_of, world_of
@@ -116,9 +117,12 @@ class Worlds(WorldsServicer):
     async def Download(self, request: v1.DownloadRequest, context: Context) -> AsyncIterator[v1.Chunk]:  # noqa: N802, ARG002
         variant = request.variant or "video"
         job = await self._gateway.jobs.get(checked_id(request.id))
+        if variant == PREVIEW:
+            for chunk in _whole(await preview_of(self._gateway, job), request.offset):
+                yield chunk
+            return
         ref = file_of(job, variant)
-        if not 0 <= request.offset <= ref.size:
-            raise InvalidField(f"offset {request.offset} is not in the file", field="offset", allowed=f"0 to {ref.size}")
+        _check_offset(request.offset, ref.size)
         media_type, _ = await described(self._gateway, job, variant, ref)
         yield v1.Chunk(file=v1.FileInfo(media_type=media_type, size=ref.size, digest=ref.digest))
         if request.offset == ref.size:
@@ -134,3 +138,16 @@ class Worlds(WorldsServicer):
 
     async def _world(self, job: Job) -> v1.World:
         return world_of(job, await self._gateway.forecaster.forecast(job))
+
+
+def _check_offset(offset: int, size: int) -> None:
+    if not 0 <= offset <= size:
+        raise InvalidField(f"offset {offset} is not in the file", field="offset", allowed=f"0 to {size}")
+
+
+def _whole(preview: Preview, offset: int) -> list[v1.Chunk]:
+    """What a file would come in, of what is smaller than a chunk."""
+    size, digest = len(preview.image), hashlib.sha256(preview.image).hexdigest()
+    _check_offset(offset, size)
+    told = v1.Chunk(file=v1.FileInfo(media_type=preview.media_type, size=size, digest=digest))
+    return [told, *([v1.Chunk(data=preview.image[offset:])] if offset < size else [])]
