@@ -200,7 +200,7 @@ class Ledger:
         standing, row = self._standing(claim)
         if row is None:
             return standing
-        for name in graph.promised(row.job.plan)[row.task.id]:
+        for name in graph.promised(graph.outline(row.job.plan))[row.task.id]:
             if name not in completion.outputs:
                 raise missing_output(claim, name)
         row.forget_checkpoint()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
+from pydantic import Field
+
 from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.plan import ArtifactRef, Frozen, Plan, Task
 
@@ -78,7 +80,7 @@ class Submission(Frozen):
     workflow: str
     request: dict[str, Any]
     plan: Plan
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = Field(default_factory=dict)
     tenant: str = "default"
     priority: Priority = Priority.STANDARD
     idempotency: Idempotency | None = None
@@ -110,7 +112,7 @@ class TaskRecord(Frozen):
     preemptions: int = 0
     leases_lost: int = 0
     steps_run: int = 0
-    outputs: dict[str, ArtifactRef] = {}
+    outputs: dict[str, ArtifactRef] = Field(default_factory=dict)
 
     @property
     def weight(self) -> int:
@@ -153,7 +155,7 @@ class Job(Frozen):
     model: str
     workflow: str
     request: dict[str, Any]
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = Field(default_factory=dict)
     tenant: str = "default"
     priority: Priority = Priority.STANDARD
     state: JobState
@@ -161,7 +163,7 @@ class Job(Frozen):
     started_at: float | None = None
     finished_at: float | None = None
     expires_at: float | None = None
-    result: dict[str, ArtifactRef] = {}
+    result: dict[str, ArtifactRef] = Field(default_factory=dict)
     error: dict[str, Any] | None = None
     preview: PreviewNote | None = None
     tasks: tuple[TaskRecord, ...]
@@ -234,7 +236,7 @@ class Event(Frozen):
     job_id: str
     type: str
     at: float
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 class Signal(Frozen):

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from orrery.jobs import graph
 from orrery.jobs.records import Claim, Event, Job, JobState, Preview, PreviewNote, Signal, Submission, TaskRecord
-from orrery.worlds.plan import ArtifactRef, Task, TaskOutput
+from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
 Sources = TypeAdapter(dict[str, TaskOutput])
@@ -28,7 +28,7 @@ def submission_args(submission: Submission) -> list[str]:
         json.dumps(submission.request),
         json.dumps(submission.notes),
         Sources.dump_json(submission.plan.result).decode(),
-        json.dumps(_task_rows(submission)),
+        _tasks_text(submission.plan),
         submission.tenant,
         submission.priority,
     ]
@@ -43,28 +43,30 @@ def idempotency_args(submission: Submission) -> tuple[str, str]:
     return hashlib.sha256(name.encode()).hexdigest(), given.body_digest
 
 
-def _task_rows(submission: Submission) -> list[dict[str, str | int]]:
-    # Nested JSON stays text inside the scripts: Lua would lose digits of floats and turn [] into {}.
-    followers, promised = graph.followers(submission.plan), graph.promised(submission.plan)
-    return [
+def _tasks_text(plan: Plan) -> str:
+    """Its tasks as JSON. Nested JSON stays text inside the scripts: Lua would lose digits of floats and turn [] into {}."""
+    specs = [json.dumps(task.text) for task in plan.tasks]
+    rows = [f'{frame}, "spec": {spec}}}' for frame, spec in zip(_frames(graph.outline(plan)), specs, strict=True)]
+    return f"[{', '.join(rows)}]"
+
+
+@lru_cache(256)
+def _frames(outline: graph.Outline) -> tuple[str, ...]:
+    """The row of each task without its spec and its end: there are few outlines, and many jobs of each."""
+    followers, promised = graph.followers(outline), graph.promised(outline)
+    rows = [
         {
-            "id": task.id,
-            "stage": task.stage,
-            "pool": task.pool,
-            "spec": task.model_dump_json(),
-            "needs": _names(task.needs),
-            "left": len(task.needs),
-            "followers": _names(tuple(followers[task.id])),
-            "promised": _names(tuple(promised[task.id])),
+            "id": node.id,
+            "stage": node.stage,
+            "pool": node.pool,
+            "needs": json.dumps(node.needs),
+            "left": len(node.needs),
+            "followers": json.dumps(followers[node.id]),
+            "promised": json.dumps(promised[node.id]),
         }
-        for task in submission.plan.tasks
+        for node in outline.nodes
     ]
-
-
-@lru_cache(1000)
-def _names(names: tuple[str, ...]) -> str:
-    """As JSON: the plans of all jobs have the same few."""
-    return json.dumps(names)
+    return tuple(json.dumps(row)[:-1] for row in rows)
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:

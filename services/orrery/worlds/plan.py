@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Scalar = str | bool | int | float
 Parameters = dict[str, Scalar | list[int]]
@@ -33,26 +34,38 @@ Source = TaskOutput | ArtifactRef
 
 
 class Task(Frozen):
-    """One call of one stage. `inputs` are tensors by name, `parameters` scalars by name, as the stage's contract declares."""
+    """One call of one stage. `inputs` are tensors by name, `parameters` scalars by name, as the stage's contract declares.
+
+    The plans of many jobs share tasks, so what is read off one is kept with it.
+    """
 
     id: str
     stage: str
     component: str | None = None
-    parameters: Parameters = {}
-    inputs: dict[str, Source] = {}
+    parameters: Parameters = Field(default_factory=dict)  # a default is copied deeply, however empty it is
+    inputs: dict[str, Source] = Field(default_factory=dict)
     after: tuple[str, ...] = ()
     """Tasks to wait for although nothing of theirs is read (guardrails)."""
 
-    @property
+    @cached_property
     def pool(self) -> str:
         """The queue this task waits in: one per stage and component."""
         return f"{self.stage}/{self.component}" if self.component else self.stage
 
-    @property
+    @cached_property
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        """Of the inputs that other tasks make, the task and its output."""
+        return tuple((s.task, s.output) for s in self.inputs.values() if isinstance(s, TaskOutput))
+
+    @cached_property
     def needs(self) -> tuple[str, ...]:
         """Ids of the tasks that must be done first, without repetition."""
-        read = [s.task for s in self.inputs.values() if isinstance(s, TaskOutput)]
-        return tuple(dict.fromkeys([*read, *self.after]))
+        return tuple(dict.fromkeys([*(task for task, _ in self.reads), *self.after]))
+
+    @cached_property
+    def text(self) -> str:
+        """The task as JSON."""
+        return self.model_dump_json()
 
 
 class Plan(Frozen):

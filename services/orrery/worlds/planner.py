@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, Size, Workflow
 from orrery.worlds.plan import ArtifactRef, Parameters, Plan, Source, Task, TaskOutput
 from orrery.worlds.requests import Numerics, WorldRequest
 
+_shared = lru_cache(1024, typed=True)
+"""For tasks that the plans of many jobs have in common: whatever is theirs alone, above all the prompt, is in no such task."""
+
+RESULT = {name: TaskOutput(task="publish", output=name) for name in ("media", "thumbnail", "spritesheet")}
+
 
 def plan(request: WorldRequest, model: ModelSpec) -> Plan:
     """The tasks of `request`. Every task that spends a device waits for the guardrail."""
     tasks = (_guard(request), *WORKFLOWS[request.workflow](request, model), _publish(request))
-    result = {
-        "media": TaskOutput(task="publish", output="media"),
-        "thumbnail": TaskOutput(task="publish", output="thumbnail"),
-        "spritesheet": TaskOutput(task="publish", output="spritesheet"),
-    }
-    return Plan(tasks=tasks, result=result)
+    return Plan(tasks=tasks, result=RESULT)
 
 
 def _text2image(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
@@ -25,7 +26,7 @@ def _text2image(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
     return (
         *_texts(request, model),
         _denoise(request, model, spec, guidance_scale=request.guidance_scale, num_frames=1),
-        _decode(model),
+        _decode(model.video_tokenizer),
     )
 
 
@@ -36,7 +37,7 @@ def _video2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
         *_texts(request, model),
         _encode_video(request, model, request.conditioning),
         _denoise_world(request, model),
-        _decode(model),
+        _decode(model.video_tokenizer),
     )
 
 
@@ -47,10 +48,10 @@ def _text2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
         *_negative(request, model, image.default_negative_prompt, image.default_guidance_scale, prefix="image_"),
         *_texts(request, model),
         _denoise(request, model, image, guidance_scale=image.default_guidance_scale, num_frames=1, prefix="image_"),
-        _decode(model, prefix="image_"),
+        _decode(model.video_tokenizer, prefix="image_"),
         _encode_video(request, model, TaskOutput(task="image_decode_video", output="frames")),
         _denoise_world(request, model),
-        _decode(model),
+        _decode(model.video_tokenizer),
     )
 
 
@@ -74,35 +75,44 @@ def _guided(request: WorldRequest, scale: float) -> bool:
 def _texts(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
     """The prompt's encoding, and the negative prompt's if the request is guided by it."""
     negative = _negative(request, model, request.negative_prompt, request.guidance_scale)
-    return (_encode_text("encode_text", request.prompt, model), *negative)
+    return (_encode_text("encode_text", request.prompt, model.text_encoder), *negative)
 
 
 def _negative(request: WorldRequest, model: ModelSpec, text: str, scale: float, *, prefix: str = "") -> tuple[Task, ...]:
-    return (_encode_text(f"{prefix}encode_negative_text", text, model),) if _guided(request, scale) else ()
+    if not _guided(request, scale):
+        return ()
+    return (_encode_usual(f"{prefix}encode_negative_text", text, model.text_encoder),)
 
 
-def _encode_text(task_id: str, text: str, model: ModelSpec) -> Task:
+def _encode_text(task_id: str, text: str, component: str) -> Task:
     return Task(
         id=task_id,
         stage="text_encoder",
-        component=model.text_encoder,
+        component=component,
         parameters={"prompt": text},
         after=("guard_prompt",),
     )
 
 
+_encode_usual = lru_cache(256)(_encode_text)
+"""Most requests have the same negative prompt."""
+
+
 def _encode_video(request: WorldRequest, model: ModelSpec, frames: Source) -> Task:
-    parameters: Parameters = {
-        "height": request.size.height,
-        "width": request.size.width,
-    }
-    if request.numerics is Numerics.DIFFUSERS:
-        parameters |= {"posterior_seed": request.seed, "posterior_frames": request.num_frames}
+    posterior = (request.seed, request.num_frames) if request.numerics is Numerics.DIFFUSERS else None
+    return _encode_frames(model.video_tokenizer, request.size.height, request.size.width, frames, posterior)
+
+
+@_shared
+def _encode_frames(component: str, height: int, width: int, frames: Source, posterior: tuple[int, int] | None) -> Task:
+    parameters: Parameters = {"height": height, "width": width}
+    if posterior is not None:
+        parameters |= dict(zip(("posterior_seed", "posterior_frames"), posterior, strict=True))
     after = ("guard_prompt",) if isinstance(frames, ArtifactRef) else ()
     return Task(
         id="encode_video",
         stage="video_encoder",
-        component=model.video_tokenizer,
+        component=component,
         parameters=parameters,
         inputs={"frames": frames},
         after=after,
@@ -116,7 +126,7 @@ def _denoise_world(request: WorldRequest, model: ModelSpec) -> Task:
         model.denoiser(request.workflow),
         guidance_scale=request.guidance_scale,
         num_frames=request.num_frames,
-        condition=TaskOutput(task="encode_video", output="latents"),
+        conditioned=True,
     )
 
 
@@ -127,26 +137,54 @@ def _denoise(
     *,
     guidance_scale: float,
     num_frames: int,
-    condition: TaskOutput | None = None,
+    conditioned: bool = False,
     prefix: str = "",
 ) -> Task:
     size = _size_of(request, spec)
+    return _denoise_latents(
+        spec.component,
+        model.compression.latent_shape(num_frames, size.height, size.width),
+        request.seed,
+        request.num_inference_steps,
+        guidance_scale,
+        request.sampler.value,
+        rope_fps=spec.diffusers_rope_fps if request.numerics is Numerics.DIFFUSERS else None,
+        guided=_guided(request, guidance_scale),
+        conditioned=conditioned,
+        prefix=prefix,
+    )
+
+
+@_shared
+def _denoise_latents(
+    component: str,
+    shape: tuple[int, ...],
+    seed: int,
+    steps: int,
+    guidance_scale: float,
+    sampler: str,
+    *,
+    rope_fps: int | None,
+    guided: bool,
+    conditioned: bool,
+    prefix: str,
+) -> Task:
     parameters: Parameters = {
-        "latent_shape": list(model.compression.latent_shape(num_frames, size.height, size.width)),
-        "seed": request.seed,
-        "num_inference_steps": request.num_inference_steps,
+        "latent_shape": list(shape),
+        "seed": seed,
+        "num_inference_steps": steps,
         "guidance_scale": guidance_scale,
-        "sampler": request.sampler.value,
+        "sampler": sampler,
     }
-    if request.numerics is Numerics.DIFFUSERS and spec.diffusers_rope_fps is not None:
-        parameters["rope_fps"] = spec.diffusers_rope_fps
+    if rope_fps is not None:
+        parameters["rope_fps"] = rope_fps
     inputs: dict[str, Source] = {"text_embeddings": TaskOutput(task="encode_text", output="text_embeddings")}
-    if _guided(request, guidance_scale):
+    if guided:
         negative = TaskOutput(task=f"{prefix}encode_negative_text", output="text_embeddings")
         inputs["negative_text_embeddings"] = negative
-    if condition is not None:
-        inputs["condition_latents"] = condition
-    return Task(id=f"{prefix}denoise", stage="denoiser", component=spec.component, parameters=parameters, inputs=inputs)
+    if conditioned:
+        inputs["condition_latents"] = TaskOutput(task="encode_video", output="latents")
+    return Task(id=f"{prefix}denoise", stage="denoiser", component=component, parameters=parameters, inputs=inputs)
 
 
 def _size_of(request: WorldRequest, spec: DenoiserSpec) -> Size:
@@ -158,19 +196,26 @@ def _size_of(request: WorldRequest, spec: DenoiserSpec) -> Size:
     return min(ratios.values(), key=lambda size: abs(size.width / size.height - shape))
 
 
-def _decode(model: ModelSpec, *, prefix: str = "") -> Task:
+@_shared
+def _decode(component: str, *, prefix: str = "") -> Task:
     return Task(
         id=f"{prefix}decode_video",
         stage="video_decoder",
-        component=model.video_tokenizer,
+        component=component,
         inputs={"latents": TaskOutput(task=f"{prefix}denoise", output="latents")},
     )
 
 
 def _publish(request: WorldRequest) -> Task:
-    parameters: Parameters = {"fps": request.fps, "output_format": request.output_format.value}
+    overlap = 0 if request.prelude is None else request.num_conditional_frames
+    return _publish_frames(request.fps, request.output_format.value, request.prelude, overlap)
+
+
+@_shared
+def _publish_frames(fps: int, output_format: str, prelude: ArtifactRef | None, overlap: int) -> Task:
+    parameters: Parameters = {"fps": fps, "output_format": output_format}
     inputs: dict[str, Source] = {"frames": TaskOutput(task="decode_video", output="frames")}
-    if request.prelude is not None:
-        parameters["overlap"] = request.num_conditional_frames
-        inputs["prelude"] = request.prelude
+    if prelude is not None:
+        parameters["overlap"] = overlap
+        inputs["prelude"] = prelude
     return Task(id="publish", stage="publisher", parameters=parameters, inputs=inputs)
