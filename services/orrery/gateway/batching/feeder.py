@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 from orrery.gateway.batching.endpoints import ENDPOINTS, Child
 from orrery.gateway.batching.lines import Entry
-from orrery.gateway.batching.results import CANCELLED, EXPIRED, entries_of, outcome_of
+from orrery.gateway.batching.results import CANCELLED, EXPIRED, FAILED, PageLost, entries_of, outcome_of
 from orrery.gateway.batching.validation import validate
 from orrery.gateway.batching.writing import write_results
 from orrery.gateway.context import Gateway
@@ -22,7 +22,7 @@ from orrery.gateway.edge.callers import on_behalf_of
 from orrery.gateway.edge.errors import TooManyRequests
 from orrery.gateway.edge.keys import Key, KeyRing
 from orrery.gateway.waiting import end
-from orrery.jobs.batches.records import Batch, BatchState, OpenLine, Outcome, Page
+from orrery.jobs.batches.records import Batch, BatchState, OpenLine, Outcome, Page, Problem
 from orrery.worlds.errors import JobNotFound, OrreryError, QueueFull, StageUnavailable, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -110,13 +110,23 @@ class Feeder:
         if time.time() >= batch.order.expires_at:
             return await self._expire(batch)
         await self._settle(batch)
-        pause = await self._submit(batch)
+        try:
+            pause = await self._submit(batch)
+        except PageLost as lost:
+            return await self._give_up(batch, lost.problem)
         # What was begun is read after what is open: whoever begins a line opens it in the same transaction.
         opened = await self._batches.open_lines(batch.id)
         now = await self._batches.get(batch.id, batch.order.tenant)
         if not opened and now.begun == now.facts.total:
             await self._batches.move(batch.id, BatchState.FINALIZING)
         return pause
+
+    async def _give_up(self, batch: Batch, problem: Problem) -> float:
+        """Nothing more is begun; what is open is stopped, and what is there is written, in the states that follow."""
+        log.error("%s fails: %s", batch.id, problem.message)
+        now = await self._batches.get(batch.id, batch.order.tenant)
+        await self._batches.move(batch.id, BatchState.FINALIZING, now.facts.model_copy(update={"errors": (problem,)}))
+        return 0.0
 
     async def _settle(self, batch: Batch) -> None:
         """Closes the lines whose jobs have ended."""
@@ -193,9 +203,11 @@ class Feeder:
         return self._gateway.settings.batch_pause_seconds
 
     async def _finish(self, batch: Batch) -> float:
-        written = await write_results(self._gateway, batch, EXPIRED)
-        end_state = BatchState.COMPLETED if written.all_run else BatchState.EXPIRED
-        await self._batches.move(batch.id, end_state, written.facts)
+        given_up = bool(batch.facts.errors)
+        if given_up and not await self._stop(batch, since=batch.moved_at[BatchState.FINALIZING]):
+            return self._gateway.settings.batch_pause_seconds
+        written = await write_results(self._gateway, batch, FAILED if given_up else EXPIRED)
+        await self._batches.move(batch.id, written.end_state, written.facts)
         return 0.0
 
     async def _stop(self, batch: Batch, *, since: float) -> bool:

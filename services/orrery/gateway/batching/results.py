@@ -10,9 +10,9 @@ from typing import Any
 from orrery.gateway.batching.endpoints import ENDPOINTS, Child
 from orrery.gateway.batching.lines import Entry
 from orrery.gateway.context import Gateway
-from orrery.jobs.batches.records import Batch, Outcome, Page
+from orrery.jobs.batches.records import Batch, Outcome, Page, Problem
 from orrery.jobs.records import Job, JobState
-from orrery.worlds.errors import JobCancelled, JobNotFound, OrreryError, from_dict
+from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound, JobCancelled, JobNotFound, OrreryError, from_dict
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Unrun:
 
 CANCELLED = Unrun("batch_cancelled", "The batch was cancelled before this request was executed.")
 EXPIRED = Unrun("batch_expired", "This request could not be executed before the completion window expired.")
+FAILED = Unrun("batch_failed", "The batch failed before this request was executed; its errors say why.")
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,41 @@ class Line:
     was_run: bool
 
 
+class PageLost(Exception):
+    """A page of the input is no more, and with it who asked for what."""
+
+    def __init__(self, page: Page, error: OrreryError) -> None:
+        super().__init__(error.message)
+        self.page = page
+        requests = f"Requests {page.first} to {page.first + page.count - 1} of the input"
+        self.problem = Problem(code=error.code, message=f"{requests} cannot be read any more: {error.message}.")
+
+
 async def entries_of(gateway: Gateway, page: Page) -> list[Entry]:
-    data = bytes(await gateway.artifacts.get(page.content))
+    """Raises `PageLost`: nothing will bring it back."""
+    try:
+        data = bytes(await gateway.artifacts.get(page.content))
+    except (ArtifactNotFound, ArtifactCorrupt) as error:
+        raise PageLost(page, error) from error
     return [Entry.model_validate_json(line) for line in data.splitlines()]
 
 
-async def result_lines(gateway: Gateway, batch: Batch, *, ok: bool, unrun: Unrun | None = None) -> AsyncIterator[Line]:
-    """Of requests that went well, or of the others. Those without an outcome are left out, or are `unrun` if that is given."""
+async def result_lines(
+    gateway: Gateway, batch: Batch, *, ok: bool, unrun: Unrun | None = None, lost: dict[int, PageLost] | None = None
+) -> AsyncIterator[Line]:
+    """Of requests that went well, or of the others. Those without an outcome are left out, or are `unrun` if that is given.
+
+    Pages that are no more are entered in `lost`, by their first line, and left out. Without it raises `PageLost`.
+    """
     results = _Results(gateway, batch, unrun)
     for page in await gateway.batches.pages(batch.id):
-        entries = await entries_of(gateway, page)
+        try:
+            entries = await entries_of(gateway, page)
+        except PageLost as error:
+            if lost is None:
+                raise
+            lost[page.first] = error
+            continue
         outcomes = await gateway.batches.outcomes(batch.id, [entry.number for entry in entries])
         for entry in entries:
             outcome = outcomes.get(entry.number) or (Outcome(line=entry.number) if unrun else None)

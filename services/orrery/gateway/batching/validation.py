@@ -10,6 +10,7 @@ from orrery.gateway.batching.endpoints import ENDPOINTS, Child
 from orrery.gateway.batching.lines import BadLine, Entry, Reader, Refused, Text, pages_of
 from orrery.gateway.context import Gateway
 from orrery.jobs.batches.records import Batch, BatchState, Facts, Outcome, Page, Problem
+from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound
 
 MOST_PROBLEMS = 100
 MEDIA_TYPE = "application/jsonl"
@@ -26,6 +27,9 @@ async def validate(gateway: Gateway, batch: Batch) -> None:
                 break
     except BadLine as bad:
         found.problems.append(bad.problem)
+    except (ArtifactNotFound, ArtifactCorrupt) as error:
+        message = f"The input cannot be read any more: {error.message}."
+        found.problems.append(Problem(code=error.code, message=message, param="input_file_id"))
     problems = found.all_problems()
     if problems:
         await gateway.batches.move(batch.id, BatchState.FAILED, Facts(errors=problems))

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from orrery.gateway.batching.results import Line, Unrun, result_lines
+from orrery.gateway.batching.results import Line, PageLost, Unrun, result_lines
 from orrery.gateway.batching.validation import MEDIA_TYPE
 from orrery.gateway.context import Gateway
 from orrery.gateway.shelf import BATCH_OUTPUT, FILE_ID_PREFIX, LONGEST, enter
-from orrery.jobs.batches.records import Batch, Facts
+from orrery.jobs.batches.records import Batch, BatchState, Facts
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,29 @@ class Written:
     facts: Facts
     all_run: bool
 
+    @property
+    def end_state(self) -> BatchState:
+        """Of a batch that nobody cancelled."""
+        if self.facts.errors:
+            return BatchState.FAILED
+        return BatchState.COMPLETED if self.all_run else BatchState.EXPIRED
+
 
 async def write_results(gateway: Gateway, batch: Batch, unrun: Unrun) -> Written:
-    """Writes both files, each if it has lines. Written again, they keep their ids."""
+    """Writes both files, each if it has lines. Written again, they keep their ids.
+
+    Requests of pages that are no more stand in neither: nobody knows their `custom_id`. They count as failed, and the
+    facts name them among the errors.
+    """
     good, bad = _Counts(), _Counts()
-    output = await _write(gateway, batch, "output", good.over(result_lines(gateway, batch, ok=True, unrun=unrun)))
-    errors = await _write(gateway, batch, "errors", bad.over(result_lines(gateway, batch, ok=False, unrun=unrun)))
+    lost: dict[int, PageLost] = {}
+    output = await _write(gateway, batch, "output", good.over(result_lines(gateway, batch, ok=True, unrun=unrun, lost=lost)))
+    errors = await _write(gateway, batch, "errors", bad.over(result_lines(gateway, batch, ok=False, unrun=unrun, lost=lost)))
     facts = Facts(
         total=batch.facts.total,
         completed=good.lines,
-        failed=bad.lines,
+        failed=bad.lines + sum(one.page.count for one in lost.values()),
+        errors=tuple(one.problem for one in lost.values()) or batch.facts.errors,
         output_file_id=output,
         error_file_id=errors,
     )

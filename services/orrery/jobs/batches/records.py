@@ -28,7 +28,7 @@ class BatchState(StrEnum):
 BATCH_TRANSITIONS: dict[BatchState, frozenset[BatchState]] = {
     BatchState.VALIDATING: frozenset({BatchState.IN_PROGRESS, BatchState.FAILED, BatchState.CANCELLING}),
     BatchState.IN_PROGRESS: frozenset({BatchState.FINALIZING, BatchState.CANCELLING}),
-    BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.EXPIRED}),
+    BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.EXPIRED, BatchState.FAILED}),
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
     BatchState.FAILED: frozenset(),
     BatchState.COMPLETED: frozenset(),
@@ -38,7 +38,7 @@ BATCH_TRANSITIONS: dict[BatchState, frozenset[BatchState]] = {
 
 
 class Problem(Frozen):
-    """Why the input as a whole cannot be worked on. Lines count from 1."""
+    """Why the input as a whole cannot be worked on, or not to its end. Lines count from 1."""
 
     code: str
     message: str
