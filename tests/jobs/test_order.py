@@ -155,3 +155,12 @@ async def test_pools_keep_their_turns_apart(setting: Setting) -> None:
         await setting.jobs.submit(submission(f"d-{n}", plan=single("decode"), tenant="ba"[n % 2]))
     assert [(await setting.finish("decode")).job_id for _ in range(4)] == [f"d-{n}" for n in range(4)]
     assert [(await setting.finish()).job_id for _ in range(4)] == [f"e-{n}" for n in range(4)]
+
+
+async def test_a_job_comes_with_its_place(setting: Setting) -> None:
+    for number in range(3):
+        entered = await setting.jobs.enter(submission(f"job-{number}"))
+        assert entered == (await setting.jobs.get(f"job-{number}"), number)
+    assert await setting.jobs.enter(submission("job-1")) == (await setting.jobs.get("job-1"), 1)  # it was there before
+    await setting.jobs.cancel("job-1")
+    assert await setting.jobs.enter(submission("job-1")) == (await setting.jobs.get("job-1"), None)

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO, cast
 from orrery.gateway.clips import Keep
 from orrery.gateway.context import Gateway
 from orrery.gateway.fields import requested_world
-from orrery.gateway.submitting import condition, guard, submit
-from orrery.gateway.taking import Taken
+from orrery.gateway.submitting import Taken, condition, guard, submit
 from orrery.gateway.terms import FIELDS, Terms, body_digest
 from orrery.jobs.records import Job, JobState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec, Workflow
@@ -151,5 +150,4 @@ async def _submitted(
 ) -> Taken:
     asked = canonical_fields(values) | notes[SOURCE]
     digest = "" if terms.key is None else body_digest(asked, None)
-    job, replayed = await submit(gateway, world, source.model, terms, body=digest, notes=notes)
-    return Taken(job, replayed, terms)
+    return await submit(gateway, world, source.model, terms, body=digest, notes=notes)

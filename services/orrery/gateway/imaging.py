@@ -10,8 +10,7 @@ from typing import Any
 from orrery.gateway.context import Gateway
 from orrery.gateway.fields import read_value, requested_world
 from orrery.gateway.parameters import RESPONSE_FORMATS
-from orrery.gateway.submitting import guard, submit
-from orrery.gateway.taking import Taken
+from orrery.gateway.submitting import Taken, guard, submit
 from orrery.gateway.terms import Terms, body_digest
 from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import ModelSpec, Workflow
@@ -71,8 +70,7 @@ async def take_image(gateway: Gateway, asked: AskedImages, index: int, terms: Te
     body = {name: value for name, value in asked.fields.items() if name != "response_format"}
     digest = "" if key is None else body_digest(body, None)
     own = replace(terms, key=key)
-    job, replayed = await submit(gateway, asked.worlds[index], asked.model, own, body=digest)
-    return Taken(job, replayed, own)
+    return await submit(gateway, asked.worlds[index], asked.model, own, body=digest)
 
 
 async def image_view(gateway: Gateway, job: Job, response_format: str, base_url: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from orrery.gateway.clips import Keep
@@ -27,6 +28,16 @@ JOB_ID_PREFIX = "video_"
 
 UNSTORED = ArtifactRef(digest="0" * 64, size=0, media_type=MEDIA_TYPE)
 """Stands for frames that were checked for a plan that nobody will carry out."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """`replayed` says that the job was there before under the same key. `position` is its place in the queue, 0 = next."""
+
+    job: Job
+    replayed: bool
+    terms: Terms
+    position: int | None
 
 
 def guard(request: WorldRequest) -> None:
@@ -62,8 +73,8 @@ async def submit(
     *,
     body: str = "",
     notes: dict[str, Any] | None = None,
-) -> tuple[Job, bool]:
-    """Plans and submits. The job, and whether it was there before under the same key; `body` is the body's digest.
+) -> Taken:
+    """Plans and submits; `body` is the body's digest.
 
     An upload that was stored for a job that is then refused is left to the sweeper: another job may name the same bytes by now.
     """
@@ -79,10 +90,15 @@ async def submit(
         idempotency=terms.idempotency(body),
         retention=terms.retention,
     )
-    job = await gateway.jobs.submit(submission)
+    job, position = await _entered(gateway, submission, placed=terms.job_id is None)
     replayed = job.id != submission.job_id
     if not replayed:
         gateway.forecaster.planned(job.id, submission.plan)
         gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
         log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
-    return job, replayed
+    return Taken(job, replayed, terms, position)
+
+
+async def _entered(gateway: Gateway, submission: Submission, *, placed: bool) -> tuple[Job, int | None]:
+    """A job that was named beforehand is a line of a batch, and nobody asks for the place of one."""
+    return await gateway.jobs.enter(submission) if placed else (await gateway.jobs.submit(submission), None)

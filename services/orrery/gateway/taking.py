@@ -11,22 +11,14 @@ from orrery.gateway.clips import Keep
 from orrery.gateway.context import Gateway
 from orrery.gateway.fields import NUMBERS, read_value, requested_world
 from orrery.gateway.references import REFERENCE
-from orrery.gateway.submitting import condition, guard, submit
+from orrery.gateway.submitting import Taken, condition, guard, submit
 from orrery.gateway.terms import FIELDS, Terms, body_digest
-from orrery.jobs.records import Job
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
 from orrery.worlds.synonyms import canonical_fields, known_names, named_as_given, refuse_unknown, spellings
 
 KNOWN_FIELDS = (*RequestedWorld.model_fields, "model", REFERENCE, *FIELDS)
 KNOWN_NAMES = known_names(KNOWN_FIELDS)
-
-
-@dataclass(frozen=True)
-class Taken:
-    job: Job
-    replayed: bool
-    terms: Terms
 
 
 @dataclass(frozen=True)
@@ -100,5 +92,4 @@ async def _take(gateway: Gateway, settled: SettledBody, reference: BinaryIO | No
     notes: dict[str, Any] = {}
     if reference is not None:
         world, notes = await condition(gateway, world, reference, keep)
-    job, replayed = await submit(gateway, world, settled.model, terms, body=digest, notes=notes)
-    return Taken(job, replayed, terms)
+    return await submit(gateway, world, settled.model, terms, body=digest, notes=notes)

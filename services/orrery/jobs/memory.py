@@ -51,6 +51,10 @@ class MemoryJobs:
         """As the protocol says; submitting an id again gives the job that is there."""
         return await self._write(lambda: self._ledger.submit(submission))
 
+    async def enter(self, submission: Submission) -> tuple[Job, int | None]:
+        job = await self.submit(submission)
+        return job, await self.position(job.id)
+
     async def get(self, job_id: str) -> Job:
         return self._shelf.row(job_id).record()
 

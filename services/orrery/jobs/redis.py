@@ -34,7 +34,7 @@ from orrery.jobs.answers import (
     queue_full,
 )
 from orrery.jobs.fanout import Fanout
-from orrery.jobs.looks import Looks
+from orrery.jobs.looks import Look, Looks
 from orrery.jobs.outage import outages_named
 from orrery.jobs.reads import Reads
 from orrery.jobs.records import (
@@ -91,11 +91,17 @@ class RedisJobs:
 
     async def submit(self, submission: Submission) -> Job:
         """As the protocol says; submitting an id again gives the job that is there."""
+        return (await self._submit(submission, placed=False))[0]
+
+    async def enter(self, submission: Submission) -> tuple[Job, int | None]:
+        return await self._submit(submission, placed=True)
+
+    async def _submit(self, submission: Submission, *, placed: bool) -> Look:
         rules = self._rules
         retention = rules.retention if submission.retention is None else submission.retention
         limits = (retention, rules.max_waiting_per_pool, rules.max_waiting_per_tenant)
         known = (*wire.idempotency_args(submission), math.ceil(rules.remembered))
-        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known)
+        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known, int(placed))
         return _SUBMITTED[answer](*rest)
 
     async def get(self, job_id: str) -> Job:
@@ -271,6 +277,10 @@ def _proof(claim: Claim) -> tuple[str, str, str, str]:
     return claim.job_id, claim.task.id, claim.worker, claim.token
 
 
+def _entered(snapshot: str, place: int) -> Look:
+    return wire.job(snapshot), None if place < 0 else place
+
+
 def _full(pool: str, excess: int, seconds: str, workers: int) -> NoReturn:
     raise queue_full(pool, excess, float(seconds) if seconds else None, workers)
 
@@ -279,5 +289,5 @@ def _conflict(job_id: str) -> NoReturn:
     raise conflict(job_id)
 
 
-_SUBMITTED: dict[str, Callable[..., Job]] = {"ok": wire.job, "full": _full, "conflict": _conflict}
+_SUBMITTED: dict[str, Callable[..., Look]] = {"ok": _entered, "full": _full, "conflict": _conflict}
 """What becomes of the answers of `submit.lua`."""

@@ -17,7 +17,7 @@ from orrery.jobs.server import check_version
 JOB_EVENTS_KEPT = 2_000
 SIGNALS_KEPT = 1_000
 SHARED = ("prelude", "order", "yielding", "hold")
-BEFORE = {"position": ("place",), "look": ("place",)}
+BEFORE = dict.fromkeys(("position", "look", "submit"), ("place",))
 """What else stands before a script."""
 
 

@@ -33,6 +33,10 @@ class JobStore(Protocol):
         """
         ...
 
+    async def enter(self, submission: Submission) -> tuple[Job, int | None]:
+        """As `submit`, and the job's `position`, read in the same transaction."""
+        ...
+
     async def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Literal, cast
 
@@ -22,6 +22,8 @@ TENANTS_KEPT = 10_000
 ARRIVING_SECONDS = 60.0
 """So long a job that was counted may not be there yet: another request is about to submit it."""
 
+Enter = Callable[[Submission], Awaitable[tuple[Job, int | None]]]
+
 ANYONE = "default"
 """The tenant of a submission that names none."""
 
@@ -37,35 +39,45 @@ class OwnedJobs:
 
     async def submit(self, submission: Submission) -> Job:
         """As the protocol says. Raises `Forbidden` for another tenant or a model that the key is not for, `QuotaExceeded`."""
+        return (await self._admitted(submission, self._unplaced))[0]
+
+    async def enter(self, submission: Submission) -> tuple[Job, int | None]:
+        """As the protocol says. Raises as `submit`."""
+        return await self._admitted(submission, self._jobs.enter)
+
+    async def _unplaced(self, submission: Submission) -> tuple[Job, int | None]:
+        return await self._jobs.submit(submission), None
+
+    async def _admitted(self, submission: Submission, enter: Enter) -> tuple[Job, int | None]:
         if self._log_prompts:
             log.info(
                 "prompt of %s", submission.job_id, extra={"job": submission.job_id, "prompt": submission.request["prompt"]}
             )
         key = caller()
         if key is None:
-            return await self._jobs.submit(submission)
+            return await enter(submission)
         if submission.tenant not in (key.tenant, ANYONE):
             raise Forbidden("the key is another tenant's", field="tenant", allowed=[key.tenant])
         if key.models is not None and submission.model not in key.models:
             raise Forbidden("the key is not for this model", field="model", allowed=list(key.models))
-        return await self._within_quota(key, submission.model_copy(update={"tenant": key.tenant}))
+        return await self._within_quota(key, submission.model_copy(update={"tenant": key.tenant}), enter)
 
-    async def _within_quota(self, key: Key, submission: Submission) -> Job:
+    async def _within_quota(self, key: Key, submission: Submission, enter: Enter) -> tuple[Job, int | None]:
         quota = key.quota
         if quota.jobs is None and quota.concurrent is None and quota.device_seconds is None:
-            return await self._jobs.submit(submission)
+            return await enter(submission)
         used_up = await self._reserve(key, submission.job_id)
         if used_up is not None:
             message = f"the key's quota of {used_up.name} is used up"
             raise QuotaExceeded(message, retry_after=used_up.retry_after, allowed=f"{getattr(quota, used_up.name):g}")
         try:
-            job = await self._jobs.submit(submission)
+            job, position = await enter(submission)
         except OrreryError:
             await self._quotas.release(key.id, submission.job_id, quota)
             raise
         if job.id != submission.job_id:  # it was there before under the same idempotency key
             await self._quotas.release(key.id, submission.job_id, quota)
-        return job
+        return job, position
 
     async def _reserve(self, key: Key, job_id: str) -> UsedUp | None:
         """Looks at what has ended only where that can decide."""

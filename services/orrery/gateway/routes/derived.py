@@ -13,8 +13,8 @@ from orrery.gateway.clips import Keep
 from orrery.gateway.context import Context, Gateway
 from orrery.gateway.deriving import Source, source_of
 from orrery.gateway.routes.videos import accepted, checked_id
-from orrery.gateway.submitting import JOB_ID_PREFIX
-from orrery.gateway.taking import Taken, take_body
+from orrery.gateway.submitting import JOB_ID_PREFIX, Taken
+from orrery.gateway.taking import take_body
 from orrery.gateway.terms import Terms, read_terms
 from orrery.worlds.errors import InvalidField
 from orrery.worlds.synonyms import refuse_unknown

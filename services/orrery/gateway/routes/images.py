@@ -14,7 +14,7 @@ from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.imaging import AskedImages, image_view, settle_images, take_image
 from orrery.gateway.routes.videos import REPLAYED
-from orrery.gateway.taking import Taken
+from orrery.gateway.submitting import Taken
 from orrery.gateway.terms import Terms, read_terms
 from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job

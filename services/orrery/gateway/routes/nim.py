@@ -73,8 +73,7 @@ async def _take_image(gateway: Gateway, values: dict[str, Any], terms: Terms) ->
     model = gateway.model(values.pop("model", None))
     world = settle(requested_world(values, model, Workflow.TEXT2IMAGE, form=False), model, Workflow.TEXT2IMAGE)
     guard(world)
-    job, _ = await submit(gateway, world, model, terms, body=json.dumps(values, sort_keys=True))
-    return job
+    return (await submit(gateway, world, model, terms, body=json.dumps(values, sort_keys=True))).job
 
 
 async def _finished(gateway: Gateway, request: Request, job: Job, *, keep: bool) -> Job | None:

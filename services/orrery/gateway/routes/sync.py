@@ -11,7 +11,7 @@ from orrery.gateway.context import Context, Gateway
 from orrery.gateway.errors import GenerationTimeout
 from orrery.gateway.routes.content import content
 from orrery.gateway.routes.videos import REPLAYED, take
-from orrery.gateway.taking import Taken
+from orrery.gateway.submitting import Taken
 from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job
 from orrery.worlds.errors import OrreryError

@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from orrery.gateway.body import read_body
 from orrery.gateway.context import Context, Gateway
 from orrery.gateway.forecast import Forecast
-from orrery.gateway.submitting import JOB_ID_PREFIX
-from orrery.gateway.taking import Taken, take_body
+from orrery.gateway.submitting import JOB_ID_PREFIX, Taken
+from orrery.gateway.taking import take_body
 from orrery.gateway.terms import read_terms
 from orrery.gateway.views import page_view
 from orrery.jobs.records import Job
@@ -33,7 +33,7 @@ async def create(request: Request, gateway: Context) -> Response:
 
 async def accepted(gateway: Gateway, taken: Taken) -> Response:
     """The answer to every request that makes a job."""
-    forecast = await gateway.forecaster.forecast(taken.job)
+    forecast = await gateway.forecaster.forecast_at(taken.job, taken.position)
     if not taken.replayed:
         gateway.forecaster.promise(taken.job, forecast)
     headers = {REPLAYED: "true"} if taken.replayed else {}

@@ -17,7 +17,8 @@ from orrery.gateway.routes.content import described, file_of, preview_of
 from orrery.gateway.routes.events import checked_event_id
 from orrery.gateway.routes.videos import checked_id
 from orrery.gateway.rpc.messages import event_of, headers_of, values_of, world_of
-from orrery.gateway.taking import Taken, take_body, take_world
+from orrery.gateway.submitting import Taken
+from orrery.gateway.taking import take_body, take_world
 from orrery.gateway.terms import Terms, read_terms
 from orrery.gateway.views import PREVIEW
 from orrery.jobs.records import Event, Job, Preview
@@ -50,7 +51,7 @@ class Worlds(WorldsServicer):
         values = values_of(request)
         terms = read_terms(headers_of(context.invocation_metadata()), dict(values), self._gateway.settings, form=False)
         taken = await self._unless_left(self._take(request, values, terms))
-        forecast = await self._gateway.forecaster.forecast(taken.job)
+        forecast = await self._gateway.forecaster.forecast_at(taken.job, taken.position)
         if not taken.replayed:
             self._gateway.forecaster.promise(taken.job, forecast)
         return world_of(taken.job, forecast, replayed=taken.replayed)

@@ -1,16 +1,20 @@
 -- A repeated submission (a client that lost the answer) finds the job there and changes nothing.
+-- Gives {'ok', the record, its place if that is asked for, else -1}.
 -- Gives {'full', pool, tasks too many, seconds per task, workers} or {'conflict', job} where the job may not be.
 local job, model, workflow, request, notes, result, tasks, tenant, class, retention, most_of_pool, most_of_tenant,
-  digest, body, remembered = unpack(ARGV)
+  digest, body, remembered, placed = unpack(ARGV)
+
+local function answer(job) return {'ok', snapshot(job), placed == '1' and position_of(job) or -1} end
+
 local row, plan = key('job', job), plan_of(job)
-if redis.call('EXISTS', row) == 1 then return {'ok', snapshot(job)} end
+if redis.call('EXISTS', row) == 1 then return answer(job) end
 
 local name = key('idempotency', digest)
 if digest ~= '' then
   local known = redis.call('HMGET', name, 'body', 'job')
   if known[1] then
-    local there = known[1] == body and snapshot(known[2])
-    return there and {'ok', there} or {'conflict', known[2]}
+    local there = known[1] == body and redis.call('EXISTS', key('job', known[2])) == 1
+    return there and answer(known[2]) or {'conflict', known[2]}
   end
 end
 
@@ -64,4 +68,4 @@ emit(job, 'job.queued', '{}')
 for _, task in ipairs(rows) do
   if task.left == 0 then enqueue(job, task.id) end
 end
-return {'ok', snapshot(job)}
+return answer(job)
