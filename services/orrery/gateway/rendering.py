@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
+
+from pydantic_core import to_json
 
 from orrery.gateway.forecast import Forecast
 from orrery.jobs.records import Job
@@ -36,4 +37,4 @@ class Rendering:
 
 
 def _json(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return to_json(values, inf_nan_mode="null")

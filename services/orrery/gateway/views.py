@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from orrery.gateway.deriving import remixed_from, shown_frames
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters, request_schema
@@ -14,6 +16,8 @@ from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, PreviewNote, TaskRecord, TaskState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
 from orrery.worlds.requests import WorldRequest
+
+Timeline = TypeAdapter(tuple[TaskRecord, ...])
 
 PREVIEW = "preview"
 """What a job shows while it runs, among the variants of its content."""
@@ -71,17 +75,13 @@ def _work(job: Job) -> dict[str, Any]:
         "preview": job.preview and preview_view(job.id, job.preview),
         "started_at": job.started_at,
         "finished_at": job.finished_at,
-        "timeline": [task_view(task) for task in job.tasks],
+        "timeline": Timeline.dump_python(job.tasks, mode="json"),
     }
 
 
 def preview_view(job_id: str, note: PreviewNote) -> dict[str, Any]:
     """Where a preview is, and what it is of."""
     return note.model_dump() | {"url": f"/v1/videos/{job_id}/content?variant={PREVIEW}"}
-
-
-def task_view(task: TaskRecord) -> dict[str, Any]:
-    return task.model_dump(mode="json")
 
 
 def _media(job: Job, request: WorldRequest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orrery.jobs import graph
-from orrery.jobs.records import Claim, Event, Job, JobState, Preview, PreviewNote, Signal, Submission, TaskRecord
+from orrery.jobs.records import Claim, Event, Job, JobState, Preview, PreviewNote, Signal, Submission
 from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
@@ -76,22 +76,22 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 def job(snapshot: str) -> Job:
     """A job from `snapshot` in the prelude."""
     record, result, rows = json.loads(snapshot)
-    tasks = tuple(_task_record(pairs(row)) for row in rows)
+    tasks = [_task_fields(row) for row in rows]
     fields: dict[str, Any] = pairs(record)
     for name in ("request", "notes", "error", "preview"):
         if name in fields:
             fields[name] = json.loads(fields[name])
     if fields["state"] == JobState.COMPLETED:
-        outputs = {task.id: task.outputs for task in tasks}
+        outputs = {task["id"]: task.get("outputs", {}) for task in tasks}
         fields["result"] = graph.resolve(Sources.validate_json(result), outputs)
-    return Job(**fields, tasks=tasks)
+    return Job.model_validate(fields | {"tasks": tasks})  # the tasks with it, in one pass
 
 
-def _task_record(row: dict[str, str]) -> TaskRecord:
-    fields: dict[str, Any] = dict(row)
+def _task_fields(row: Sequence[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = pairs(row)
     if "outputs" in fields:
         fields["outputs"] = Refs.validate_json(fields["outputs"])
-    return TaskRecord(**fields)
+    return fields
 
 
 def claim(reply: str, *, worker: str, token: str) -> Claim:
