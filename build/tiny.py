@@ -23,7 +23,7 @@ from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from orrery.stages.previews import fit_latent_rgb
+from orrery.stages.colours import fit_latent_rgb
 from orrery.worlds.components import MANIFEST, ComponentKind, read_manifest, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
 

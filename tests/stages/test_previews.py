@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from orrery.stages.colours import fit_latent_rgb
 from orrery.stages.denoiser import Denoiser
-from orrery.stages.previews import Previews, fit_latent_rgb, picture_of
+from orrery.stages.previews import Previews, picture_of
 from orrery.stages.samplers import SAMPLERS
 from orrery.stages.stage import StageSettings
 from orrery.stages.wan import WanTokenizer

@@ -1,20 +1,16 @@
-"""Small pictures of latents, by a linear map from their channels to colours, and how that map is found."""
+"""Small pictures of latents, by a linear map from their channels to colours. `colours.py` finds the map."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn.functional import avg_pool2d, interpolate
 
 from orrery.stages.checkpoints import Cadence
-from orrery.stages.wan import WanTokenizer
-from orrery.worlds.catalog.models import Compression
 from orrery.worlds.components import LatentRgb
 from orrery.worlds.contracts import PREVIEW, PREVIEW_SIZE
 
@@ -22,8 +18,6 @@ LONG_SIDE = 256
 """The most pixels that a preview is enlarged to."""
 
 QUALITY = 80
-PICTURES, SIDE, SEED = 32, 96, 20260101
-DIGITS = 6
 
 
 class Previews:
@@ -58,28 +52,3 @@ def _jpeg(picture: Image.Image) -> Any:
     written = BytesIO()
     picture.save(written, "JPEG", quality=QUALITY)
     return np.frombuffer(written.getvalue(), np.uint8)
-
-
-def fit_latent_rgb(tokenizer: Path) -> LatentRgb:
-    """The map that tells the colours of what the video tokenizer in this folder encodes best, by least squares.
-
-    Seen are pictures of smooth and of plain colours, the same every time: 8 x 8 pixels are one latent.
-    """
-    encoder = WanTokenizer(tokenizer, torch.device("cpu"))
-    pictures = _pictures()
-    latents = torch.cat([encoder.encode((2 * picture - 1)[None, :, None]) for picture in pictures])
-    seen = latents[:, :, 0].permute(0, 2, 3, 1).flatten(0, 2).double()
-    told = avg_pool2d(pictures, Compression().spatial).permute(0, 2, 3, 1).flatten(0, 2).double()
-    known = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
-    rows = torch.linalg.lstsq(known, told).solution.tolist()
-    *factors, bias = (tuple(round(value, DIGITS) for value in row) for row in rows)
-    return LatentRgb(factors=tuple(factors), bias=bias)
-
-
-def _pictures() -> torch.Tensor:
-    """[PICTURES, 3, SIDE, SIDE] in 0 to 1: half of them gradients between random colours, half of one colour each."""
-    generator = torch.Generator().manual_seed(SEED)
-    half = PICTURES // 2
-    smooth = interpolate(torch.rand((half, 3, 3, 3), generator=generator), (SIDE, SIDE), mode="bilinear", align_corners=True)
-    plain = torch.rand((half, 3, 1, 1), generator=generator).expand(-1, -1, SIDE, SIDE)
-    return torch.cat([smooth, plain])
