@@ -57,7 +57,7 @@ def test_jobs_survive_a_restart_and_everything_ends_with_ctrl_c(models_dir: Path
     assert shared_memory(children) != []
     stack.stop()
     assert stack.process.returncode == 0
-    assert [pid for pid in children if psutil.pid_exists(pid)] == []
+    assert living(children) == []
     assert shared_memory(children) == []
     with running(tmp_path, models_dir) as again:
         assert again.job(job["id"])["status"] == "completed"
@@ -127,6 +127,18 @@ def workers(stack: Stack) -> dict[str, float]:
 def shared_memory(pids: set[int]) -> list[str]:
     """Regions of these processes, whose names begin with their pid."""
     return [name for name in os.listdir("/dev/shm") if any(name.startswith(f"orrery-{pid}-") for pid in pids)]
+
+
+def living(pids: list[int]) -> list[int]:
+    """Without the ended ones that only wait for pid 1 to take note."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and _status(pid) not in (psutil.STATUS_ZOMBIE, None)]
+
+
+def _status(pid: int) -> str | None:
+    try:
+        return psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def wait_until(condition: Any, *, seconds: float) -> None:
