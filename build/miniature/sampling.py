@@ -66,10 +66,18 @@ class Studio:
     @torch.no_grad()
     def worlds(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
         """uint8 [n, 33, 96, 96, 3] that begin with the frames `first`, uint8 [n, 1 or 5, 96, 96, 3]."""
-        video = torch.from_numpy(first).to(self._device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        given = (self.vae.encode(video).latent_dist.mean.float() - self._mean) / self._std
+        given = self._latents(first)
         frames = (FRAMES - 1) // 4 + 1
         return self._pixels(self._sample(self.networks.world, prompts, seeds, choice, choice.world_guidance, frames, given))
+
+    @torch.no_grad()
+    def reconstructed(self, clips: np.ndarray) -> np.ndarray:
+        """What is left of uint8 clips [n, T, 96, 96, 3] after the tokenizer."""
+        return self._pixels(self._latents(clips))
+
+    def _latents(self, pixels: np.ndarray) -> torch.Tensor:
+        video = torch.from_numpy(pixels).to(self._device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        return (self.vae.encode(video).latent_dist.mean.float() - self._mean) / self._std
 
     def _sample(
         self, module: Any, prompts: list[str], seeds: list[int], choice: Choice, guidance: float, frames: int, given: Any

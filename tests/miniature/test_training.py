@@ -22,8 +22,8 @@ CPU = torch.device("cpu")
 MODEL = find("miniature")
 
 
-def train(folder: Path) -> str:
-    command = [sys.executable, "-m", "miniature", "--recipe", "smoke"]
+def train(folder: Path, prompts: int) -> str:
+    command = [sys.executable, "-m", "miniature", "--recipe", "smoke", "--prompts", str(prompts)]
     command += ["--work", str(folder / "work"), "--out", str(folder / "components")]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "build")}
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240).stdout
@@ -32,7 +32,12 @@ def train(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    train(folder)
+    told = train(folder, prompts=1)
+    assert [line.split()[0] for line in told.splitlines() if "direction" in line] == [
+        "reconstructed",
+        "text2world",
+        "image2world",
+    ]
     return folder
 
 
@@ -64,6 +69,6 @@ def test_the_stages_load_and_run_them(trained: Path) -> None:
 
 
 def test_a_training_that_ended_is_resumed_at_its_end(trained: Path) -> None:
-    told = train(trained)
+    told = train(trained, prompts=0)
     assert "steps/s" not in told
     assert (trained / "work" / "losses.png").stat().st_size > 1000
