@@ -105,6 +105,8 @@ class Walk(RuleBasedStateMachine):
     def claim(self, pools: list[str], worker: str) -> Claim | MultipleResults[Claim]:
         claim = self.run(self.store.claim(pools, worker, wait=0))
         if claim is None:
+            # A claim may end a job whose attempts are used up, and with it what waited.
+            self.states_change_as_allowed()
             assert not any(map(self.waiting, pools)), "work was waiting and none was handed out"
             return multiple()
         assert claim.task.pool in pools
