@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, Self, cast
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from redis.asyncio import Redis
 
 from orrery.jobs.keys import ROOT
-from orrery.jobs.outage import outages_named
-from orrery.jobs.server import client_of
+from orrery.jobs.outage import reply_of
+from orrery.jobs.server import BesideJobs
 from orrery.worlds.plan import Frozen
 
 WEBHOOK_URL = "webhook_url"
@@ -146,51 +146,42 @@ return found
 """
 
 
-class RedisDeliveries:
+class RedisDeliveries(BesideJobs):
     """Beside the jobs on their server; `client` must decode responses. Times are those of this machine."""
 
     def __init__(self, client: Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._accept = client.register_script(ACCEPT)
         self._take = client.register_script(TAKE)
 
-    @classmethod
-    def connect(cls, url: str) -> Self:
-        """With a client of its own; nothing is sent before the first call."""
-        return cls(client_of(url))
-
-    async def aclose(self) -> None:
-        """Closes the client."""
-        await self._client.aclose()
-
     async def cursor(self) -> Cursor:
-        text = await _named(self._client.get(CURSOR))
+        text = await reply_of(self._client.get(CURSOR))
         return Cursor() if text is None else Cursor.model_validate_json(text)
 
     async def accept(self, deliveries: Sequence[Delivery], *, after: Cursor, cursor: Cursor) -> bool:
         entries = [word for delivery in deliveries for word in (delivery.id, delivery.model_dump_json())]
         accepted = self._accept(keys=[CURSOR, DUE, OWED], args=[_text(after), _text(cursor), time.time(), *entries])
-        return bool(await _named(cast(Awaitable[Any], accepted)))
+        return bool(await reply_of(accepted))
 
     async def take(self, limit: int, *, seconds: float) -> list[Delivery]:
         now = time.time()
         taken = self._take(keys=[DUE, OWED], args=[now, limit, now + seconds])
-        return [Delivery.model_validate_json(text) for text in await _named(cast(Awaitable[Any], taken))]
+        return [Delivery.model_validate_json(text) for text in await reply_of(taken)]
 
     async def settle(self, delivery: Delivery) -> None:
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.zrem(DUE, delivery.id)
             pipe.hdel(OWED, delivery.id)
-            await _named(pipe.execute())
+            await reply_of(pipe.execute())
 
     async def postpone(self, delivery: Delivery, *, seconds: float) -> None:
         await self._owe([failed_once_more(delivery)], due=time.time() + seconds)
 
     async def ask_again(self, job_id: str) -> None:
-        await _named(cast(Awaitable[Any], self._client.sadd(ASKED, job_id)))
+        await reply_of(self._client.sadd(ASKED, job_id))
 
     async def asked(self) -> list[str]:
-        return sorted(await _named(cast(Awaitable[Any], self._client.smembers(ASKED))))
+        return sorted(await reply_of(self._client.smembers(ASKED)))
 
     async def answer(self, job_id: str, deliveries: Sequence[Delivery]) -> None:
         await self._owe(deliveries, due=time.time(), answered=job_id)
@@ -202,17 +193,12 @@ class RedisDeliveries:
                 pipe.zadd(DUE, {delivery.id: due})
             if answered is not None:
                 pipe.srem(ASKED, answered)
-            await _named(pipe.execute())
+            await reply_of(pipe.execute())
 
     async def pending(self) -> int:
-        return int(await _named(self._client.zcard(DUE)))
+        return int(await reply_of(self._client.zcard(DUE)))
 
 
 def _text(cursor: Cursor) -> str:
     """As it is stored; nothing is, at first."""
     return "" if cursor == Cursor() else cursor.model_dump_json()
-
-
-async def _named(reply: Awaitable[Any]) -> Any:
-    with outages_named():
-        return await reply

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol, Self, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Literal, Protocol
 
 from redis.asyncio import Redis
 
 from orrery.jobs.keys import ROOT
-from orrery.jobs.outage import outages_named
-from orrery.jobs.server import client_of, close
+from orrery.jobs.outage import reply_of
+from orrery.jobs.server import BesideJobs
 from orrery.worlds.errors import FileNotKnown
 from orrery.worlds.plan import ArtifactRef, Frozen
 
@@ -148,37 +148,28 @@ return found
 """
 
 
-class RedisFiles:
+class RedisFiles(BesideJobs):
     """Beside the jobs on their server; `client` must decode responses. `clock` gives Unix seconds."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
-        self._client = client
+        super().__init__(client)
         self._clock = clock
         self._put = client.register_script(PUT)
         self._page = client.register_script(PAGE)
 
-    @classmethod
-    def connect(cls, url: str) -> Self:
-        """With a client of its own; nothing is sent before the first call."""
-        return cls(client_of(url))
-
-    async def aclose(self) -> None:
-        """Closes the client."""
-        await close(self._client)
-
     async def put(self, file: StoredFile) -> None:
         args = [file.id, file.model_dump_json(), "" if file.expires_at is None else str(file.expires_at)]
-        await _named(self._put(keys=[KNOWN, _of(file.tenant), EXPIRING, SEQUENCE], args=args))
+        await reply_of(self._put(keys=[KNOWN, _of(file.tenant), EXPIRING, SEQUENCE], args=args))
 
     async def get(self, file_id: str, tenant: str) -> StoredFile:
-        text = await _named(self._client.hget(KNOWN, file_id))
+        text = await reply_of(self._client.hget(KNOWN, file_id))
         return checked(text and StoredFile.model_validate_json(text), file_id, tenant, self._clock())
 
     async def list(self, tenant: str, *, purpose: str | None, after: str | None, limit: int, order: Order) -> FilePage:
         if after is not None:
             await self.get(after, tenant)
         args: list[str | float] = [after or "", order, limit, purpose or "", self._clock()]
-        found = await _named(self._page(keys=[KNOWN, _of(tenant)], args=args))
+        found = await reply_of(self._page(keys=[KNOWN, _of(tenant)], args=args))
         return FilePage(files=tuple(map(StoredFile.model_validate_json, found[:limit])), has_more=len(found) > limit)
 
     async def delete(self, file_id: str, tenant: str) -> StoredFile:
@@ -191,7 +182,7 @@ class RedisFiles:
             pipe.hdel(KNOWN, file.id)
             pipe.zrem(_of(file.tenant), file.id)
             pipe.zrem(EXPIRING, file.id)
-            await _named(pipe.execute())
+            await reply_of(pipe.execute())
 
     async def forget_expired(self) -> int:
         count = 0
@@ -202,18 +193,15 @@ class RedisFiles:
         return count
 
     async def _expired(self) -> Sequence[str]:
-        ids = await _named(self._client.zrange(EXPIRING, "-inf", self._clock(), byscore=True, offset=0, num=FORGOTTEN_AT_ONCE))
-        texts = await _named(self._client.hmget(KNOWN, ids)) if ids else []
+        ids = await reply_of(
+            self._client.zrange(EXPIRING, "-inf", self._clock(), byscore=True, offset=0, num=FORGOTTEN_AT_ONCE)
+        )
+        texts = await reply_of(self._client.hmget(KNOWN, ids)) if ids else []
         return [text for text in texts if text is not None]
 
     async def live_artifacts(self) -> AsyncIterator[str]:
         cursor = None
         while cursor != 0:
-            cursor, known = await _named(self._client.hscan(KNOWN, cursor or 0, count=READ_AT_ONCE))
+            cursor, known = await reply_of(self._client.hscan(KNOWN, cursor or 0, count=READ_AT_ONCE))
             for text in known.values():
                 yield StoredFile.model_validate_json(text).content.digest
-
-
-async def _named(reply: Any) -> Any:
-    with outages_named():
-        return await cast(Awaitable[Any], reply)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 from redis import exceptions
 
@@ -17,3 +18,9 @@ def outages_named() -> Iterator[None]:
         yield
     except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         raise StoreUnavailable(f"the job store does not answer: {error}") from error
+
+
+async def reply_of(command: object) -> Any:
+    """What the server answers; redis-py types a command as an answer or a promise of one. Raises `StoreUnavailable`."""
+    with outages_named():
+        return await cast(Awaitable[Any], command)

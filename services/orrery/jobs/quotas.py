@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast
+from typing import Protocol
 
 from redis.asyncio import Redis
 
 from orrery.jobs.keys import ROOT
-from orrery.jobs.outage import outages_named
-from orrery.jobs.server import client_of, close
+from orrery.jobs.outage import reply_of
+from orrery.jobs.server import BesideJobs
 
 
 class Limits(Protocol):
@@ -137,45 +137,31 @@ end
 )
 
 
-class RedisQuotas:
+class RedisQuotas(BesideJobs):
     """Beside the jobs on their server; `client` must decode responses. Times are the server's."""
 
     def __init__(self, client: Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._reserve = client.register_script(RESERVE)
         self._release = client.register_script(RELEASE)
         self._settle = client.register_script(SETTLE)
 
-    @classmethod
-    def connect(cls, url: str) -> Self:
-        """With a client of its own; nothing is sent before the first call."""
-        return cls(client_of(url))
-
-    async def aclose(self) -> None:
-        """Closes the client."""
-        await close(self._client)
-
     async def reserve(self, key: str, job_id: str, limits: Limits) -> UsedUp | None:
         bounds = ["" if bound is None else bound for bound in (limits.jobs, limits.device_seconds, limits.concurrent)]
-        reached = await _named(self._reserve(keys=[_name(key)], args=[job_id, limits.window_seconds, *bounds]))
+        reached = await reply_of(self._reserve(keys=[_name(key)], args=[job_id, limits.window_seconds, *bounds]))
         return UsedUp(reached[0], float(reached[1] or CONCURRENT_RETRY_SECONDS)) if reached else None
 
     async def release(self, key: str, job_id: str, limits: Limits) -> None:
-        await _named(self._release(keys=[_name(key)], args=[job_id, limits.window_seconds]))
+        await reply_of(self._release(keys=[_name(key)], args=[job_id, limits.window_seconds]))
 
     async def live(self, key: str) -> dict[str, float]:
-        since = await _named(self._client.zrange(f"{_name(key)}:live", 0, -1, withscores=True))
-        seconds, _ = await _named(self._client.time()) if since else (0, 0)
+        since = await reply_of(self._client.zrange(f"{_name(key)}:live", 0, -1, withscores=True))
+        seconds, _ = await reply_of(self._client.time()) if since else (0, 0)
         return {job_id: max(0.0, seconds - at) for job_id, at in since}
 
     async def settle(self, key: str, job_id: str, seconds: float, limits: Limits) -> None:
-        await _named(self._settle(keys=[_name(key)], args=[job_id, limits.window_seconds, seconds]))
+        await reply_of(self._settle(keys=[_name(key)], args=[job_id, limits.window_seconds, seconds]))
 
 
 def _name(key: str) -> str:
     return f"{ROOT}:quota:{key}"
-
-
-async def _named(reply: object) -> Any:
-    with outages_named():
-        return await cast(Awaitable[Any], reply)

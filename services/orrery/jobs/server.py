@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel, SentinelConnectionPool
@@ -55,6 +55,22 @@ async def close(client: Redis) -> None:
     if isinstance(client.connection_pool, SentinelConnectionPool):
         for sentinel in client.connection_pool.sentinel_manager.sentinels:
             await sentinel.aclose()
+
+
+class BesideJobs:
+    """What is kept beside the jobs, on their server. `client` must decode responses."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """With a client of its own; nothing is sent before the first call."""
+        return cls(client_of(url))
+
+    async def aclose(self) -> None:
+        """Closes the client."""
+        await close(self._client)
 
 
 def _master(url: str) -> Redis:

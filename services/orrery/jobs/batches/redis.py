@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.resources import files
-from typing import Any, Self, cast
+from typing import Any
 
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
@@ -24,43 +24,34 @@ from orrery.jobs.batches.records import (
     Problem,
 )
 from orrery.jobs.keys import ROOT
-from orrery.jobs.outage import outages_named
+from orrery.jobs.outage import reply_of
 from orrery.jobs.scripts import moves
-from orrery.jobs.server import client_of, close
+from orrery.jobs.server import BesideJobs
 from orrery.jobs.wire import pairs
 
 Problems = TypeAdapter(tuple[Problem, ...])
 
 
-class RedisBatches:
+class RedisBatches(BesideJobs):
     """`client` must decode responses. `clock` gives Unix seconds; gateways whose clocks differ do steps twice."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] = time.time) -> None:
-        self._client = client
+        super().__init__(client)
         self._clock = clock
         self._preface = f"local MOVES = {moves(BATCH_TRANSITIONS)}\n" + _source("prelude")
         self._known: dict[str, Any] = {}
 
-    @classmethod
-    def connect(cls, url: str) -> Self:
-        """With a client of its own; nothing is sent before the first call."""
-        return cls(client_of(url))
-
-    async def aclose(self) -> None:
-        """Closes the client."""
-        await close(self._client)
-
     async def _run(self, name: str, *args: str | int | float) -> Any:
         if name not in self._known:
             self._known[name] = self._client.register_script(self._preface + _source(name))
-        return await _named(self._known[name](keys=[ROOT], args=[self._clock(), *args]))
+        return await reply_of(self._known[name](keys=[ROOT], args=[self._clock(), *args]))
 
     async def create(self, order: Order) -> Batch:
         args = (order.id, order.tenant, order.model_dump_json(), BatchState.VALIDATING, order.created_at)
         return _batch(await self._run("create", *args))
 
     async def get(self, batch_id: str, tenant: str) -> Batch:
-        row: dict[str, str] = await _named(self._client.hgetall(_row(batch_id)))
+        row: dict[str, str] = await reply_of(self._client.hgetall(_row(batch_id)))
         return checked(_of_row(row) if row else None, batch_id, tenant)
 
     async def list(self, tenant: str, *, after: str | None, limit: int) -> BatchPage:
@@ -85,7 +76,7 @@ class RedisBatches:
         return bool(await self._run("keep", batch_id, *args))
 
     async def pages(self, batch_id: str) -> Sequence[Page]:
-        texts = await _named(self._client.hvals(f"{_row(batch_id)}:pages"))
+        texts = await reply_of(self._client.hvals(f"{_row(batch_id)}:pages"))
         return sorted(map(Page.model_validate_json, texts), key=lambda page: page.first)
 
     async def begin(self, batch_id: str, *, most: int, most_open: int) -> Sequence[int]:
@@ -95,7 +86,7 @@ class RedisBatches:
         return bool(await self._run("submitted", batch_id, line.line, line.jobs) == BatchState.IN_PROGRESS)
 
     async def open_lines(self, batch_id: str) -> Sequence[OpenLine]:
-        found: dict[str, str] = await _named(self._client.hgetall(f"{_row(batch_id)}:open"))
+        found: dict[str, str] = await reply_of(self._client.hgetall(f"{_row(batch_id)}:open"))
         return sorted((OpenLine(line=int(line), jobs=int(jobs)) for line, jobs in found.items()), key=lambda line: line.line)
 
     async def settle(self, batch_id: str, outcomes: Sequence[Outcome]) -> None:
@@ -105,7 +96,7 @@ class RedisBatches:
     async def outcomes(self, batch_id: str, lines: Sequence[int]) -> dict[int, Outcome]:
         if not lines:
             return {}
-        texts = await _named(self._client.hmget(f"{_row(batch_id)}:settled", [str(line) for line in lines]))
+        texts = await reply_of(self._client.hmget(f"{_row(batch_id)}:settled", [str(line) for line in lines]))
         return {line: Outcome.model_validate_json(text) for line, text in zip(lines, texts, strict=True) if text is not None}
 
     async def forget_ended(self, seconds: float) -> int:
@@ -153,8 +144,3 @@ def _fields(facts: Facts | None) -> list[str]:
         return []
     known = facts.model_dump(exclude={"errors"}, exclude_none=True) | {"errors": Problems.dump_json(facts.errors).decode()}
     return [str(word) for pair in known.items() for word in pair]
-
-
-async def _named(reply: Any) -> Any:
-    with outages_named():
-        return await cast(Awaitable[Any], reply)
