@@ -29,12 +29,25 @@ ALLOWED = {
     "v1": set(),
     "sdk": {"worlds"},
     "outbound": set(),
-    "gateway": {"worlds", "jobs", "artifacts", "guardrails", "outbound", "v1"},
-    "worker": {"worlds", "jobs", "artifacts"},
-    "dispatcher": {"worlds", "jobs", "artifacts", "outbound"},
+    "telemetry": {"worlds"},
+    "gateway": {"worlds", "jobs", "artifacts", "guardrails", "outbound", "telemetry", "v1"},
+    "worker": {"worlds", "jobs", "artifacts", "telemetry"},
+    "dispatcher": {"worlds", "jobs", "artifacts", "outbound", "telemetry"},
     "embedded": {"worlds", "worker"},
     # The command line puts every process together.
-    "client": {"worlds", "sdk", "miniature", "evaluation", "backend", "stages", "worker", "gateway", "dispatcher", "embedded"},
+    "client": {
+        "worlds",
+        "sdk",
+        "miniature",
+        "evaluation",
+        "backend",
+        "stages",
+        "worker",
+        "gateway",
+        "dispatcher",
+        "embedded",
+        "telemetry",
+    },
 }
 ONLY_IN = {
     "triton_python_backend_utils": {"backend"},
@@ -47,6 +60,7 @@ ONLY_IN = {
     # The worker's Triton client tells its errors apart by gRPC's codes.
     "grpc": {"gateway", "v1", "worker"},
     "obstore": {"artifacts"},
+    "opentelemetry": {"telemetry"},
 }
 
 

@@ -186,6 +186,7 @@ class Fleet:
             "ORRERY_RUN_DIR": str((self.home / f"stage-{number}").absolute()),
             "ORRERY_TRITON_GRPC_PORT": str(grpc_port),
             "ORRERY_TRITON_METRICS_PORT": str(metrics_port),
+            "ORRERY_METRICS_PORT": "0",
             "ORRERY_CHECKPOINT_STEPS": "5",
             "ORRERY_DRAIN_SECONDS": "10",
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -84,8 +83,9 @@ def dispatcher() -> None:
 def stage() -> None:
     """Triton and its worker (settings from ORRERY_* variables)."""
     from orrery.client.stage import run_stage
+    from orrery.telemetry import logs
 
-    _logging()
+    logs.configure()
     run_stage(os.environ)
 
 
@@ -99,10 +99,6 @@ def _components(folder: Path) -> Path:
     if not any(folder.glob("*/component.json")):
         raise typer.BadParameter(f"{folder} holds no components; `make models` builds the tiny random ones there")
     return folder
-
-
-def _logging() -> None:
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def main() -> None:

@@ -6,12 +6,10 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from prometheus_client import start_http_server
 
 from orrery.artifacts import SweptStore, open_store
 from orrery.artifacts.errors import StorageUnavailable
@@ -26,6 +24,8 @@ from orrery.jobs.deliveries import Deliveries, RedisDeliveries
 from orrery.jobs.files import Files, RedisFiles
 from orrery.jobs.redis import RedisJobs
 from orrery.jobs.store import JobStore, Pools
+from orrery.telemetry import logs
+from orrery.telemetry.exporting import metrics_served
 from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
@@ -47,8 +47,7 @@ class Stores:
 
 def main() -> None:
     """The process: settings from the environment, until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole URLs
+    logs.configure()
     serve(from_environment(DispatcherSettings, os.environ))
 
 
@@ -83,7 +82,7 @@ async def run(settings: DispatcherSettings, stores: Stores, stop: asyncio.Event)
         webhooks.send(),
         stop.wait(),
     ]
-    with _metrics_server(settings, metrics):
+    with metrics_served(settings.host, settings.port, metrics.registry):
         tasks = [asyncio.create_task(chore) for chore in chores]
         try:
             await _until(tasks[-1], tasks)
@@ -123,15 +122,3 @@ async def sweep(sweeper: Sweeper, metrics: Metrics, *, dry_run: bool) -> None:
     except (StoreUnavailable, StorageUnavailable) as error:
         log.warning("%s", error.message)
         metrics.sweeps.labels("failed").inc()
-
-
-@contextmanager
-def _metrics_server(settings: DispatcherSettings, metrics: Metrics) -> Iterator[None]:
-    server, thread = start_http_server(settings.port, settings.host, metrics.registry)
-    log.info("metrics on http://%s:%s/metrics", settings.host, server.server_port)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

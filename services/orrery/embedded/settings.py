@@ -18,6 +18,7 @@ class EmbeddedSettings:
     redis_port: int
     triton_port: int
     triton_metrics_port: int
+    metrics_port: int
     dispatcher_port: int
     gateway_host: str = "127.0.0.1"
     host: str = "127.0.0.1"
@@ -56,7 +57,7 @@ def on_free_ports(
     triton_port: int | None = None,
 ) -> EmbeddedSettings:
     """Settings whose ports are free ones, but for those that are given."""
-    gateway, grpc, redis, triton, triton_metrics, dispatcher = free_ports(6)
+    gateway, grpc, redis, triton, triton_metrics, metrics, dispatcher = free_ports(7)
     return EmbeddedSettings(
         home=home,
         models_dir=models_dir,
@@ -65,6 +66,7 @@ def on_free_ports(
         redis_port=redis,
         triton_port=triton_port or triton,
         triton_metrics_port=triton_metrics,
+        metrics_port=metrics,
         dispatcher_port=dispatcher,
     )
 

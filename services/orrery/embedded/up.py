@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -23,6 +25,19 @@ from orrery.worlds.errors import ComponentUnusable, StageUnavailable
 
 Say = Callable[[str], None]
 
+TARGETS = "metrics-targets.json"
+"""In the home: where every process has its metrics, as Prometheus' `file_sd_configs` reads it."""
+
+METRICS_PORT, TRITON_METRICS_PORT = "ORRERY_METRICS_PORT", "ORRERY_TRITON_METRICS_PORT"
+
+
+class StagePorts(NamedTuple):
+    """Of one stage process."""
+
+    grpc: int
+    triton_metrics: int
+    metrics: int
+
 
 @asynccontextmanager
 async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float = 600.0) -> AsyncIterator[Processes]:
@@ -30,8 +45,10 @@ async def running(settings: EmbeddedSettings, say: Say, *, ready_seconds: float 
     settings.home.mkdir(parents=True, exist_ok=True)
     processes = Processes(settings.logs)
     try:
-        for program in programs(settings):
+        started = programs(settings)
+        for program in started:
             await processes.start(program)
+        (settings.home / TARGETS).write_text(json.dumps(metrics_targets(settings, started), indent=1))
         (settings.home / "triton-url").write_text(f"{settings.host}:{settings.triton_port}\n")
         (settings.home / "grpc-url").write_text(f"{settings.grpc_target}\n")
         await _until_ready(settings, processes, say, ready_seconds)
@@ -100,31 +117,48 @@ def _components(settings: EmbeddedSettings) -> tuple[str, ...]:
 
 def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Program, ...]:
     """Usually one, hosting every model; more of them share the pools."""
-    ports = [(settings.triton_port, settings.triton_metrics_port)]
-    extra = free_ports(2 * (settings.stages - 1))
-    ports += list(zip(extra[::2], extra[1::2], strict=True))
+    ports = [StagePorts(settings.triton_port, settings.triton_metrics_port, settings.metrics_port)]
+    extra = free_ports(3 * (settings.stages - 1))
+    ports += map(StagePorts, extra[::3], extra[1::3], extra[2::3])
     return tuple(
         Program(
             f"stage-{number}" if number else "stage",
             orrery("stage"),
-            environment | _stage_environment(settings, number, grpc_port, metrics_port),
+            environment | _stage_environment(settings, number, own),
             stop_seconds=60.0,
         )
-        for number, (grpc_port, metrics_port) in enumerate(ports)
+        for number, own in enumerate(ports)
     )
 
 
-def _stage_environment(settings: EmbeddedSettings, number: int, grpc_port: int, metrics_port: int) -> dict[str, str]:
+def _stage_environment(settings: EmbeddedSettings, number: int, ports: StagePorts) -> dict[str, str]:
     http = {} if number or settings.triton_http_port is None else {"ORRERY_TRITON_HTTP_PORT": str(settings.triton_http_port)}
     return http | {
         "ORRERY_MODELS_DIR": str(settings.models_dir.absolute()),
         "ORRERY_COMPONENTS": ",".join(_components(settings)),
         "ORRERY_TRANSFORMER": settings.transformer,
-        "ORRERY_TRITON_GRPC_PORT": str(grpc_port),
-        "ORRERY_TRITON_METRICS_PORT": str(metrics_port),
+        "ORRERY_TRITON_GRPC_PORT": str(ports.grpc),
+        TRITON_METRICS_PORT: str(ports.triton_metrics),
+        METRICS_PORT: str(ports.metrics),
         "ORRERY_RUN_DIR": str((settings.home / f"stage-{number}").absolute()),
         "ORRERY_DRAIN_SECONDS": "20",
     }
+
+
+def metrics_targets(settings: EmbeddedSettings, started: Sequence[Program]) -> list[dict[str, Any]]:
+    """Of all that were started."""
+    stages = [program.environment for program in started if METRICS_PORT in program.environment]
+    ports: dict[str, list[int | str]] = {
+        "gateway": [settings.gateway_port],
+        "dispatcher": [settings.dispatcher_port],
+        "stage": [environment[METRICS_PORT] for environment in stages],
+        "triton": [environment[TRITON_METRICS_PORT] for environment in stages],
+    }
+    hosts = {"gateway": settings.gateway_host, "dispatcher": settings.gateway_host}
+    return [
+        {"targets": [f"{hosts.get(job, settings.host)}:{port}" for port in found], "labels": {"job": job}}
+        for job, found in ports.items()
+    ]
 
 
 def _valkey(settings: EmbeddedSettings) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
 
-from orrery.gateway import logs
 from orrery.gateway.app import create_app
 from orrery.gateway.edge.patience import head_in_time
 from orrery.gateway.rpc.server import grpc_serving
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.stores import open_stores
+from orrery.telemetry import logs
 from orrery.worlds.environment import from_environment
 
 GARBAGE_AFTER = 10_000

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from orrery.artifacts import open_store
 from orrery.jobs.redis import RedisJobs
+from orrery.telemetry.exporting import metrics_served
+from orrery.telemetry.instruments import Instruments
 from orrery.worker.runner import CheckpointPolicy, Runner
 from orrery.worker.settings import StageEnvironment
 from orrery.worker.shared_memory import sweep
@@ -49,8 +51,9 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
     worker = Worker(_worker_settings(settings, components), jobs, runner)
     _on_signals(worker)
     try:
-        await server.start()
-        await worker.run()
+        with metrics_served(settings.metrics_host, settings.metrics_port, Instruments().registry):
+            await server.start()
+            await worker.run()
     finally:
         await stages.aclose()
         await server.stop()
@@ -92,6 +95,7 @@ def _triton_options(settings: StageEnvironment, repository: Path, environment: M
         grpc_port=settings.triton_grpc_port,
         metrics_port=settings.triton_metrics_port,
         http_port=settings.triton_http_port,
+        metrics_host=settings.metrics_host,
         log_file=settings.run_dir / "triton.log",
         environment=environment,
     )

@@ -26,8 +26,9 @@ class StageEnvironment(ProcessSettings):
 
     `stages` are Triton models to host; `components` those to serve of what `models_dir` holds (all if not given);
     `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. Triton speaks HTTP only where
-    there is a `triton_http_port`. `threads` are torch's on a CPU, the same on every machine unless told otherwise: sums are
-    split by thread, so the bytes of a video depend on their number.
+    there is a `triton_http_port`. The worker's metrics are on `metrics_host` and `metrics_port` (0 is any free one), Triton's
+    own on the same host and `triton_metrics_port`. `threads` are torch's on a CPU, the same on every machine unless told
+    otherwise: sums are split by thread, so the bytes of a video depend on their number.
     The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never. It
     shows what it has after `preview_seconds`; 0 is never.
     """
@@ -44,6 +45,8 @@ class StageEnvironment(ProcessSettings):
     triton_grpc_port: Port = 8001
     triton_metrics_port: Port = 8002
     triton_http_port: Port | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9090, ge=0, le=65535)
     shm_bytes: PositiveInt = 1 << 30
     lease_seconds: PositiveFloat = 15.0
     drain_seconds: NonNegativeFloat = 30.0

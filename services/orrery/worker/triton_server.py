@@ -26,9 +26,10 @@ _STABLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class TritonOptions:
-    """How to run Triton. `models` are loaded, nothing else of the repository; ports are on `host`.
+    """How to run Triton. `models` are loaded, nothing else of the repository.
 
-    Without an `http_port` it speaks only gRPC, which is all that a worker needs.
+    Ports are on `host`, that of the metrics on `metrics_host`. Without an `http_port` it speaks only gRPC, which is all that a
+    worker needs.
     """
 
     files: TritonFiles
@@ -39,6 +40,7 @@ class TritonOptions:
     log_file: Path
     http_port: int | None = None
     host: str = "127.0.0.1"
+    metrics_host: str = "127.0.0.1"
     environment: Mapping[str, str] = field(default_factory=dict)
     exit_timeout: int = 8
 
@@ -59,7 +61,7 @@ class TritonOptions:
             *self._http(),
             f"--grpc-address={self.host}",
             f"--grpc-port={self.grpc_port}",
-            f"--metrics-address={self.host}",
+            f"--metrics-address={self.metrics_host}",
             f"--metrics-port={self.metrics_port}",
             "--allow-cpu-metrics=false",
             "--allow-gpu-metrics=false",

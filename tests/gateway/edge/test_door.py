@@ -16,7 +16,7 @@ from gateway.edge.callers import guarded
 from gateway.edge.sockets import Raw, raw
 from gateway.rig import Rig, rig_of
 from orrery.gateway.edge.buckets import Buckets
-from orrery.gateway.logs import JsonFormatter
+from orrery.telemetry.logs import JsonFormatter
 
 HEAD = "POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 

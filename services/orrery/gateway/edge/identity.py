@@ -10,7 +10,7 @@ import uuid
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orrery.gateway.logs import REQUEST_ID
+from orrery.telemetry.logs import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
