@@ -55,7 +55,7 @@ class Ledger:
     def _enter(self, submission: Submission) -> Job:
         self._check_room(submission)
         self._keys.remember(submission)
-        fields = submission.model_dump(include={"model", "workflow", "request", "notes", "tenant", "priority"})
+        fields = submission.model_dump(include={"model", "workflow", "request", "notes", "tenant", "priority", "trace"})
         head = Job(id=submission.job_id, state=JobState.QUEUED, created_at=self._clock(), tasks=(), **fields)
         retention = self._rules.retention if submission.retention is None else submission.retention
         job = self.shelf.jobs[head.id] = JobRow(head, submission.plan, retention)
@@ -121,8 +121,10 @@ class Ledger:
     def _lapsed(self, pool: Pool) -> TaskRow | None:
         while row := pool.lapsed(self._clock()):
             row.note(leases_lost=row.record.leases_lost + 1)
+            pool.incidents["leases_lost"] += 1
             if row.record.attempt < self._rules.max_attempts:
                 return row
+            pool.incidents["dead_letters"] += 1
             self._end_task(row, TaskState.FAILED)
             self._end(row.job, JobState.FAILED, exhausted(row.task.pool, self._rules.max_attempts))
         return None
@@ -142,16 +144,7 @@ class Ledger:
         if job.head.state is JobState.QUEUED:
             job.move(JobState.IN_PROGRESS, started_at=now)
             self.shelf.emit(job, "job.in_progress")
-        return Claim(
-            job_id=job.head.id,
-            task=row.task,
-            attempt=attempt,
-            token=row.token,
-            worker=worker,
-            inputs=graph.resolve(row.task.inputs, job.outputs),
-            checkpoint=row.checkpoint,
-            checkpoint_step=row.at,
-        )
+        return row.claimed(worker, now - (row.record.queued_at or now) if queued else None)
 
     def _standing(self, claim: Claim) -> tuple[Standing, TaskRow | None]:
         """What the claim is still worth; the row for its owner only. A deleted job was cancelled first."""
@@ -226,9 +219,12 @@ class Ledger:
         standing, row = self._standing(claim)
         if row is None:
             return standing
+        pool = self.pools[row.task.pool]
         if retry and row.record.attempt < self._rules.max_attempts:
             self._enqueue(row)
+            pool.incidents["retries"] += 1
         elif retry:
+            pool.incidents["dead_letters"] += 1
             self._end_task(row, TaskState.FAILED)
             self._end(row.job, JobState.FAILED, exhausted(row.task.pool, self._rules.max_attempts, error.get("message")))
         else:
@@ -242,6 +238,7 @@ class Ledger:
             return standing
         if row.yields_to:
             row.note(preemptions=row.record.preemptions + 1)
+            self.pools[row.task.pool].incidents["preemptions"] += 1
             self.pools[row.yields_to].line.owed += 1
         row.note(attempt=row.record.attempt - 1)
         self._stand_in_line(row)

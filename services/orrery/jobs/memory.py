@@ -13,6 +13,7 @@ from orrery.jobs.records import (
     Claim,
     Completion,
     Event,
+    Incidents,
     Job,
     JobPage,
     JobState,
@@ -24,7 +25,7 @@ from orrery.jobs.records import (
     Submission,
 )
 from orrery.jobs.rules import Rules, Terms
-from orrery.jobs.shelf import number_of
+from orrery.jobs.shelf import is_dead, number_of
 from orrery.worlds.plan import ArtifactRef
 
 T = TypeVar("T")
@@ -171,6 +172,9 @@ class MemoryJobs:
 
     async def rates(self) -> dict[str, ServiceRate]:
         return {name: pool.rate for name, pool in sorted(self._ledger.pools.items()) if pool.served}
+
+    async def incidents(self) -> Incidents:
+        return self._ledger.pools.incidents(sum(map(is_dead, self._shelf.jobs.values())))
 
     async def signals(self) -> AsyncGenerator[Signal, None]:
         """What running work is told, since the first item was asked for: of jobs that ended while somebody was at work on

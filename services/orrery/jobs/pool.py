@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import count
 
 from orrery.jobs.accounts import Accounts, average
 from orrery.jobs.line import Line
-from orrery.jobs.records import Priority, ServiceRate
+from orrery.jobs.records import INCIDENTS, Incidents, Priority, ServiceRate
 from orrery.jobs.roster import Roster
 from orrery.jobs.rows import TaskRow
 from orrery.jobs.rules import MOST_PREEMPTIONS, PACE_SMOOTHING
@@ -20,6 +20,7 @@ class Pool:
     held: list[TaskRow] = field(default_factory=list)
     served: int = 0
     pace: float | None = None
+    incidents: Counter[str] = field(default_factory=Counter)
 
     def lapsed(self, now: float) -> TaskRow | None:
         """The held task whose lease ran out first."""
@@ -52,6 +53,10 @@ class PoolTable(dict[str, Pool]):
         stage = name.partition("/")[0]
         pool = self[name] = Pool(Line(self._accounts[stage]))
         return pool
+
+    def incidents(self, dead: int) -> Incidents:
+        counts = {kind: {name: n for name, pool in self.items() if (n := pool.incidents[kind])} for kind in INCIDENTS}
+        return Incidents(dead=dead, **counts)
 
     def held_of(self, stage: str) -> list[TaskRow]:
         return [row for pool in self.values() for row in pool.held if row.task.stage == stage]

@@ -72,7 +72,8 @@ class Idempotency(Frozen):
 class Submission(Frozen):
     """A job as the gateway hands it in. `request` is the client's request, `notes` what was done to its inputs.
 
-    `retention` is how many seconds the job is kept after its end; None leaves that to the store.
+    `retention` is how many seconds the job is kept after its end; None leaves that to the store. `trace` is the W3C
+    `traceparent` that the job's tasks are traced under.
     """
 
     job_id: str
@@ -85,6 +86,7 @@ class Submission(Frozen):
     priority: Priority = Priority.STANDARD
     idempotency: Idempotency | None = None
     retention: float | None = None
+    trace: str | None = None
 
 
 class TaskRecord(Frozen):
@@ -148,7 +150,7 @@ class Preview(PreviewNote):
 class Job(Frozen):
     """`error` is an `OrreryError.to_dict()`; `result` is filled when the job is completed, `expires_at` when it ends.
 
-    `preview` is of a job that runs.
+    `preview` is of a job that runs, `trace` as in its submission.
     """
 
     id: str
@@ -166,6 +168,7 @@ class Job(Frozen):
     result: dict[str, ArtifactRef] = Field(default_factory=dict)
     error: dict[str, Any] | None = None
     preview: PreviewNote | None = None
+    trace: str | None = None
     tasks: tuple[TaskRecord, ...]
 
     @property
@@ -194,7 +197,8 @@ class JobPage(Frozen):
 class Claim(Frozen):
     """A worker's hold on one task. `token` fences it: no write is accepted under another token.
 
-    `checkpoint` is what an earlier attempt left, taken after `checkpoint_step` steps.
+    `checkpoint` is what an earlier attempt left, taken after `checkpoint_step` steps. `waited` is for how many seconds nobody
+    held the task; None if it was taken from a worker whose lease ran out. `trace` is the job's.
     """
 
     job_id: str
@@ -205,6 +209,8 @@ class Claim(Frozen):
     inputs: dict[str, ArtifactRef]
     checkpoint: ArtifactRef | None = None
     checkpoint_step: int = 0
+    waited: float | None = None
+    trace: str | None = None
 
 
 class Completion(Frozen):
@@ -264,3 +270,17 @@ class PoolStatus(Frozen):
     @property
     def depth(self) -> int:
         return self.waiting + self.running
+
+
+class Incidents(Frozen):
+    """How often what should be rare has happened, by pool, since the store began; `dead` jobs there are now."""
+
+    leases_lost: dict[str, int] = Field(default_factory=dict)
+    retries: dict[str, int] = Field(default_factory=dict)
+    preemptions: dict[str, int] = Field(default_factory=dict)
+    dead_letters: dict[str, int] = Field(default_factory=dict)
+    dead: int = 0
+
+
+INCIDENTS = tuple(name for name in Incidents.model_fields if name != "dead")
+"""The kinds of them."""

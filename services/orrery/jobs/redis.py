@@ -38,9 +38,11 @@ from orrery.jobs.looks import Look, Looks
 from orrery.jobs.outage import outages_named
 from orrery.jobs.reads import Reads
 from orrery.jobs.records import (
+    INCIDENTS,
     Claim,
     Completion,
     Event,
+    Incidents,
     Job,
     JobPage,
     JobState,
@@ -101,7 +103,8 @@ class RedisJobs:
         retention = rules.retention if submission.retention is None else submission.retention
         limits = (retention, rules.max_waiting_per_pool, rules.max_waiting_per_tenant)
         known = (*wire.idempotency_args(submission), math.ceil(rules.remembered))
-        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known, int(placed))
+        more = (int(placed), submission.trace or "")
+        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known, *more)
         return _SUBMITTED[answer](*rest)
 
     async def get(self, job_id: str) -> Job:
@@ -262,6 +265,9 @@ class RedisJobs:
     async def rates(self) -> dict[str, ServiceRate]:
         served, pace = [wire.pairs(flat) for flat in await self._run("rates")]
         return {pool: ServiceRate(completed=int(served[pool]), seconds=float(pace[pool])) for pool in sorted(served)}
+
+    async def incidents(self) -> Incidents:
+        return wire.incidents(*await self._run("incidents", *INCIDENTS))
 
     async def signals(self) -> AsyncGenerator[Signal, None]:
         """What running work is told, since the first item was asked for: of jobs that ended while somebody was at work on

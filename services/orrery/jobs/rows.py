@@ -10,6 +10,7 @@ from orrery.jobs import graph
 from orrery.jobs.records import (
     JOB_TRANSITIONS,
     TASK_TRANSITIONS,
+    Claim,
     Event,
     Job,
     JobState,
@@ -58,6 +59,21 @@ class TaskRow:
         """A step that a checkpoint or an attempt went back to counts again when it is done again."""
         self.note(steps_run=self.record.steps_run + max(0, step - self.at))
         self.at = step if reset else max(step, self.at)
+
+    def claimed(self, worker: str, waited: float | None) -> Claim:
+        """What the worker that holds it is given."""
+        return Claim(
+            job_id=self.job.head.id,
+            task=self.task,
+            attempt=self.record.attempt,
+            token=str(self.token),
+            worker=worker,
+            inputs=graph.resolve(self.task.inputs, self.job.outputs),
+            checkpoint=self.checkpoint,
+            checkpoint_step=self.at,
+            waited=waited,
+            trace=self.job.head.trace,
+        )
 
     def forget_checkpoint(self) -> None:
         self.checkpoint = None

@@ -9,6 +9,7 @@ from orrery.jobs.records import (
     Claim,
     Completion,
     Event,
+    Incidents,
     Job,
     JobPage,
     JobState,
@@ -160,6 +161,10 @@ class Pools(Protocol):
 
     async def rates(self) -> dict[str, ServiceRate]:
         """How fast each pool works that has completed a task."""
+        ...
+
+    async def incidents(self) -> Incidents:
+        """What happened that should be rare."""
         ...
 
     def signals(self) -> AsyncIterator[Signal]:

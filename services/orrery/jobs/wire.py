@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orrery.jobs import graph
-from orrery.jobs.records import Claim, Event, Job, JobState, Preview, PreviewNote, Signal, Submission
+from orrery.jobs.records import INCIDENTS, Claim, Event, Incidents, Job, JobState, Preview, PreviewNote, Signal, Submission
 from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
@@ -96,7 +96,7 @@ def _task_fields(row: Sequence[str]) -> dict[str, Any]:
 
 def claim(reply: str, *, worker: str, token: str) -> Claim:
     """A claim from `claimed` in `lua/hold.lua`."""
-    job_id, spec, attempt, done, checkpoint, step = json.loads(reply)
+    job_id, spec, attempt, done, checkpoint, step, waited, trace = json.loads(reply)
     task = Task.model_validate_json(spec)
     # Lua writes an empty list as {}.
     outputs = {name: Refs.validate_json(refs) for name, refs in pairs(done or ()).items()}
@@ -109,6 +109,8 @@ def claim(reply: str, *, worker: str, token: str) -> Claim:
         inputs=graph.resolve(task.inputs, outputs),
         checkpoint=ArtifactRef.model_validate_json(checkpoint) if checkpoint else None,
         checkpoint_step=step,
+        waited=float(waited) if waited else None,
+        trace=trace or None,
     )
 
 
@@ -120,6 +122,12 @@ def preview_args(preview: Preview) -> tuple[str, str, str]:
 def preview(fields: Mapping[str, str]) -> Preview:
     note = PreviewNote.model_validate_json(fields["note"])
     return Preview(**dict(note), media_type=fields["media_type"], image=base64.b64decode(fields["image"]))
+
+
+def incidents(flat: Sequence[Sequence[str]], dead: int) -> Incidents:
+    """From the answer of `incidents.lua` about `INCIDENTS`."""
+    counts = {kind: {pool: int(n) for pool, n in pairs(found).items()} for kind, found in zip(INCIDENTS, flat, strict=True)}
+    return Incidents(dead=dead, **counts)
 
 
 def digests(spec: str, checkpoint: str, outputs: str) -> list[str]:

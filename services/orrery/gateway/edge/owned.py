@@ -13,7 +13,7 @@ from orrery.gateway.edge.errors import Forbidden, QuotaExceeded
 from orrery.gateway.edge.keys import Key
 from orrery.gateway.forecast import GatewayJobs
 from orrery.jobs.quotas import Quotas, UsedUp
-from orrery.jobs.records import Event, Job, JobPage, JobState, PoolStatus, Preview, ServiceRate, Signal, Submission
+from orrery.jobs.records import Event, Incidents, Job, JobPage, JobState, PoolStatus, Preview, ServiceRate, Signal, Submission
 from orrery.worlds.errors import JobNotFound, OrreryError
 
 log = logging.getLogger(__name__)
@@ -200,6 +200,9 @@ class OwnedJobs:
 
     async def rates(self) -> dict[str, ServiceRate]:
         return await self._jobs.rates()
+
+    async def incidents(self) -> Incidents:
+        return await self._jobs.incidents()
 
     def signals(self) -> AsyncIterator[Signal]:
         require_admin()

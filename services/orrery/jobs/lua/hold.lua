@@ -140,17 +140,20 @@ local function claimed(job, task)
   local plan, row = plan_of(job), row_of(job, task)
   local checkpoint = get(plan, 'checkpoint:' .. task) or ''
   local spec, attempt, step = get(plan, 'spec:' .. task), number(row, 'attempt'), number(row, 'checkpoint_step')
-  return cjson.encode({job, spec, attempt, resolved(job, task), checkpoint, step})
+  local waited, trace = get(plan, 'waited:' .. task), get(key('job', job), 'trace') or ''
+  return cjson.encode({job, spec, attempt, resolved(job, task), checkpoint, step, waited, trace})
 end
 
 -- `asked` are the pools of the claim, in JSON.
 local function run(job, task, worker, token, lease, asked)
+  local known = redis.call('HMGET', row_of(job, task), 'state', 'queued_at')
+  local waited = known[1] == 'queued' and string.format('%.6f', tonumber(now()) - tonumber(known[2])) or ''
   local row, pool, class = move_task(job, task, 'running')
   local plan, member = plan_of(job), member_of(job, task)
   redis.call('HINCRBY', row, 'attempt', 1)
   redis.call('HSET', row, 'worker', worker, 'started_at', now())
   redis.call('HSET', plan, 'token:' .. task, token, 'asked:' .. task, asked,
-    'at:' .. task, number(row, 'checkpoint_step'))
+    'waited:' .. task, waited, 'at:' .. task, number(row, 'checkpoint_step'))
   redis.call('HSET', key('tokens'), token, member)
   redis.call('ZADD', key('held', pool), later(lease), member)
   redis.call('HINCRBY', key('running'), pool, 1)

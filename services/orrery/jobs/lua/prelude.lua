@@ -3,7 +3,7 @@
 --   job:<id>             hash    the record
 --   job:<id>:plan        hash    tasks, result, remaining, retention, version; per task spec, needs, left, followers, promised, and
 --                                while they apply ticket, token, checkpoint, at (the last step reported), asked (the
---                                pools that it was claimed from)
+--                                pools that it was claimed from), waited (seconds before that, unless it was taken over)
 --   job:<id>:task:<id>   hash    the task's record
 --   job:<id>:preview     hash    note, media_type, image, and untold until an event told of it; while the job runs
 --   job:<id>:events      stream  the job's share of `events`, under the same ids
@@ -24,6 +24,7 @@
 --   busy                 hash    tasks held by worker and stage
 --   served, pace         hash    per pool: tasks done, seconds that one holds a worker
 --   price                hash    per stage: seconds that a task is charged
+--   incidents:<kind>     hash    per pool, how often it happened: leases_lost, retries, preemptions, dead_letters
 --   tokens               hash    the running task of each token
 --   workers, serves      zset, hash    when a worker goes silent, and its pools
 --   events, signals      streams
@@ -84,6 +85,8 @@ local function add(hash, field, by)
   if sum == 0 then redis.call('HDEL', hash, field) end
   return sum
 end
+
+local function count(kind, pool) redis.call('HINCRBY', key('incidents', kind), pool, 1) end
 
 local function average(hash, field, value, smoothing)
   local old = get(hash, field)

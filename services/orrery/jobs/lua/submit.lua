@@ -2,7 +2,7 @@
 -- Gives {'ok', the record, its place if that is asked for, else -1}.
 -- Gives {'full', pool, tasks too many, seconds per task, workers} or {'conflict', job} where the job may not be.
 local job, model, workflow, request, notes, result, tasks, tenant, class, retention, most_of_pool, most_of_tenant,
-  digest, body, remembered, placed = unpack(ARGV)
+  digest, body, remembered, placed, trace = unpack(ARGV)
 
 local function answer(job) return {'ok', snapshot(job), placed == '1' and position_of(job) or -1} end
 
@@ -51,6 +51,7 @@ if digest ~= '' then
 end
 redis.call('HSET', row, 'id', job, 'model', model, 'workflow', workflow, 'request', request, 'notes', notes,
   'tenant', tenant, 'priority', class, 'state', 'queued', 'created_at', now())
+if trace ~= '' then redis.call('HSET', row, 'trace', trace) end
 local number = redis.call('INCR', key('sequence'))
 for _, index in ipairs({key('jobs'), key('jobs', tenant)}) do redis.call('ZADD', index, number, job) end
 local fields = {'tasks', cjson.encode(ids), 'result', result, 'remaining', #ids, 'retention', retention}

@@ -14,8 +14,10 @@ local function lapsed(pool)
     local job, task = ids_of(member)
     local row = row_of(job, task)
     redis.call('HINCRBY', row, 'leases_lost', 1)
+    count('leases_lost', pool)
     if number(row, 'attempt') < attempts then return member end
     redis.call('ZADD', key('dead'), now(), job)
+    count('dead_letters', pool)
     end_task(job, task, 'failed')
     end_job(job, 'failed', exhausted[pool])
   end
