@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: miniature help demo test check format bench chaos up config stubs docs models clean
+.PHONY: miniature help demo test check format bench chaos up config locks stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ up: models  ## Run everything on this machine until Ctrl-C
 
 config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 	$(BIN)/python -m orrery.backend.repository model_repository
+
+locks: $(VENV)/.ready  ## Write services/locks/ from pyproject.toml and constraints.txt (needs the network)
+	$(BIN)/python build/lock.py
 
 stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's client from its asynchronous one
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services

@@ -48,6 +48,17 @@ def embedded_triton(folder: Path) -> TritonFiles:
     )
 
 
+def lay_out(folder: Path) -> None:
+    """`tritonserver`, `backends` and `lib` under `folder`, for good: an image has them where nothing can be written.
+
+    Raises `StageUnavailable` saying what is missing.
+    """
+    found = embedded_triton(folder)
+    if found.binary.parent != folder:
+        _link(found.binary, folder / found.binary.name)
+    _link(_libraries(_wheel()), folder / "lib")
+
+
 def _wheel() -> Path:
     found = importlib.util.find_spec("pytriton")
     if found is None or found.origin is None:
@@ -59,9 +70,13 @@ def _wheel() -> Path:
 
 
 def _environment(wheel: Path) -> dict[str, str]:
-    libraries = (wheel.parent / "nvidia_pytriton.libs", _libpython().parent)
+    libraries = (_libraries(wheel), _libpython().parent)
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     return {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)), "PATH": path}
+
+
+def _libraries(wheel: Path) -> Path:
+    return wheel.parent / "nvidia_pytriton.libs"
 
 
 def _libpython() -> Path:
@@ -93,3 +108,7 @@ def _executable(source: Path, folder: Path) -> Path:
     shutil.copy(source, copy)
     copy.chmod(0o755)
     return copy
+
+
+if __name__ == "__main__":
+    lay_out(Path(sys.argv[1]))
