@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from orrery.jobs.records import PoolStatus
+from orrery.worlds.contracts import POOLED
 
 MEANINGS = {
     "waiting": "Tasks of the pool that no worker holds",
@@ -17,7 +18,9 @@ MEANINGS = {
 
 
 class PoolGauges(Collector):
-    """`orrery_pool_waiting|running|workers{pool}` of the last look, and whether the job store answered it."""
+    """`orrery_pool_waiting|running|workers{pool}` of the last look, whether the job store answered it, and
+    `orrery_stage_depth{stage}`, which is there for every stage, also for one that sleeps: what it is to be woken by.
+    """
 
     def __init__(self) -> None:
         self._pools: Mapping[str, PoolStatus] = {}
@@ -37,3 +40,11 @@ class PoolGauges(Collector):
             for pool, status in self._pools.items():
                 family.add_metric([pool], getattr(status, name))
             yield family
+        yield self._depth()
+
+    def _depth(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily("orrery_stage_depth", "Tasks of the stage that wait or are held", labels=["stage"])
+        for stage in POOLED if self._up else ():
+            pools = (status for pool, status in self._pools.items() if pool.partition("/")[0] == stage)
+            family.add_metric([stage], sum(status.depth for status in pools))
+        return family
