@@ -12,6 +12,7 @@ from obstore.store import S3Store
 
 from orrery.artifacts import ObjectArtifacts
 from orrery.artifacts.errors import StorageFull, StorageUnavailable, storage_named
+from orrery.artifacts.store import UNMETERED
 from orrery.worlds.errors import StageUnavailable
 
 FULL_AFTER_A_MEGABYTE = """
@@ -67,5 +68,5 @@ def test_a_task_that_meets_it_may_be_tried_again() -> None:
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(KeyError), storage_named():
+    with pytest.raises(KeyError), storage_named(UNMETERED):
         raise KeyError("x")

@@ -11,7 +11,9 @@ from safetensors.numpy import load
 
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import JobState
+from orrery.telemetry.process import Telemetry
 from orrery.worker.holding import Holding, Pace, TaskLost
+from orrery.worker.observing import Observer
 from orrery.worker.runner import CheckpointPolicy
 from worker.rig import COMPONENT, FakeDenoiser, Line, Rig, answer, eventually, working
 
@@ -160,7 +162,8 @@ async def test_an_answer_that_comes_too_late_revives_nothing(rig: Rig) -> None:
     await rig.submit()
     claim = await rig.jobs.claim([f"denoiser/{COMPONENT}"], "x", wait=1)
     assert claim is not None
-    holding = Holding(claim, 0.05)
+    with Observer(Telemetry()).task(claim) as watch:
+        holding = Holding(claim, 0.05, watch)
     await holding.until_over()
     holding.renewed(await rig.jobs.renew(claim))
     assert holding.over

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from obstore.exceptions import BaseError
 
+from orrery.artifacts.store import Meter
 from orrery.worlds.errors import StageUnavailable
 
 
@@ -30,11 +31,13 @@ _NO_ROOM = tuple(f"(os error {number})" for number in (errno.ENOSPC, errno.EDQUO
 
 
 @contextmanager
-def storage_named() -> Iterator[None]:
-    """Raises `StorageFull` or `StorageUnavailable` in place of obstore's own errors."""
+def storage_named(meter: Meter) -> Iterator[None]:
+    """Raises `StorageFull` or `StorageUnavailable` in place of obstore's own errors, and tells the meter."""
     try:
         yield
     except (BaseError, PermissionError) as error:
         summary = str(error).partition("\n")[0]
         full = any(words in str(error) for words in _NO_ROOM)
-        raise (StorageFull if full else StorageUnavailable)(f"the artifact store refuses: {summary}") from error
+        kind = StorageFull if full else StorageUnavailable
+        meter.failed(kind.code)
+        raise kind(f"the artifact store refuses: {summary}") from error

@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 from pydantic import TypeAdapter
 
 from orrery.artifacts.errors import storage_named
-from orrery.artifacts.store import Outputs, Stored
+from orrery.artifacts.store import UNMETERED, Meter, Outputs, Stored
 from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound
 from orrery.worlds.plan import ArtifactRef
 
@@ -34,33 +34,35 @@ _LISTED_AT_ONCE = 1000
 _OUTPUTS = TypeAdapter(dict[str, ArtifactRef])
 
 
-def open_store(url: str) -> ObjectArtifacts:
+def open_store(url: str, meter: Meter = UNMETERED) -> ObjectArtifacts:
     """`file:///folder`, `memory://`, or any URL that obstore knows (`s3://`, `gs://`, `az://`)."""
     parts = urlsplit(url)
     if parts.scheme == "memory":
-        return ObjectArtifacts(MemoryStore())
+        return ObjectArtifacts(MemoryStore(), meter)
     if parts.scheme == "file":
-        return ObjectArtifacts(LocalStore(Path(parts.path), mkdir=True))
-    return ObjectArtifacts(from_url(url))
+        return ObjectArtifacts(LocalStore(Path(parts.path), mkdir=True), meter)
+    return ObjectArtifacts(from_url(url), meter)
 
 
 class ObjectArtifacts:
     """`ArtifactStore` over one obstore store."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, meter: Meter = UNMETERED) -> None:
         self._store = store
+        self._meter = meter
 
     async def put(self, data: bytes | memoryview, *, media_type: str = OCTETS) -> ArtifactRef:
         ref = ArtifactRef(digest=await _digest(data), size=len(data), media_type=media_type)
-        with storage_named():
+        with storage_named(self._meter):
             if not await self._is_fresh(ref):
                 await obstore.put_async(self._store, _path(ref.digest), data)
+                self._meter.written(ref.size)
         return ref
 
     async def put_stream(self, chunks: AsyncIterable[bytes], *, media_type: str = OCTETS) -> ArtifactRef:
         incoming = f"incoming/{uuid.uuid4().hex}"
         tally = _Tally()
-        with storage_named():
+        with storage_named(self._meter):
             try:
                 await obstore.put_async(self._store, incoming, tally.over(chunks), chunk_size=_CHUNK_BYTES, use_multipart=True)
             except BaseException as error:
@@ -68,12 +70,13 @@ class ObjectArtifacts:
                 raise tally.error or error from None
             ref = ArtifactRef(digest=tally.sha256.hexdigest(), size=tally.size, media_type=media_type)
             await obstore.rename_async(self._store, incoming, _path(ref.digest), overwrite=True)
+            self._meter.written(ref.size)
         return ref
 
     async def get(self, ref: ArtifactRef) -> memoryview:
         data = await self._read(ref)
         if await _digest(data) != ref.digest:
-            raise ArtifactCorrupt(f"artifact {ref.digest} does not have its digest any more")
+            raise self._corrupt(ref)
         return data
 
     async def stream(self, ref: ArtifactRef) -> AsyncIterator[bytes]:
@@ -84,19 +87,21 @@ class ObjectArtifacts:
             if held:
                 yield held
             held = bytes(chunk)
+            self._meter.read(len(held))
             sha256.update(held)
         if sha256.hexdigest() != ref.digest:
-            raise ArtifactCorrupt(f"artifact {ref.digest} does not have its digest any more")
+            raise self._corrupt(ref)
         yield held
 
     async def part(self, ref: ArtifactRef, start: int, stop: int) -> AsyncIterator[bytes]:
         found = await self._open(ref, (start, stop))
         async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+            self._meter.read(len(chunk))
             yield bytes(chunk)
 
     async def recall(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
-            with storage_named():
+            with storage_named(self._meter):
                 found = await obstore.get_async(self._store, _memo_path(key))
                 outputs = _OUTPUTS.validate_json(bytes(await found.bytes_async()))
         except FileNotFoundError:
@@ -109,7 +114,7 @@ class ObjectArtifacts:
         return outputs
 
     async def remember(self, key: str, outputs: Outputs) -> None:
-        with storage_named():
+        with storage_named(self._meter):
             await obstore.put_async(self._store, _memo_path(key), _OUTPUTS.dump_json(dict(outputs)))
 
     async def stored(self) -> AsyncIterator[Stored]:
@@ -122,14 +127,14 @@ class ObjectArtifacts:
             yield Stored(name.removesuffix(".json"), meta["size"], meta["last_modified"].timestamp())
 
     async def _list(self, prefix: str) -> AsyncIterator[obstore.ObjectMeta]:
-        with storage_named():
+        with storage_named(self._meter):
             async for batch in obstore.list(self._store, prefix=prefix, chunk_size=_LISTED_AT_ONCE):
                 for meta in batch:
                     yield meta
 
     async def memo(self, key: str) -> dict[str, ArtifactRef] | None:
         try:
-            with storage_named():
+            with storage_named(self._meter):
                 found = await obstore.get_async(self._store, _memo_path(key))
             return _OUTPUTS.validate_json(bytes(await found.bytes_async()))
         except FileNotFoundError:
@@ -140,7 +145,7 @@ class ObjectArtifacts:
 
     async def delete(self, digest: str, *, older_than: float) -> bool:
         try:
-            with storage_named():
+            with storage_named(self._meter):
                 meta = await obstore.head_async(self._store, _path(digest))
         except FileNotFoundError:
             return False
@@ -172,19 +177,25 @@ class ObjectArtifacts:
 
     async def _open(self, ref: ArtifactRef, part: tuple[int, int] | None = None) -> obstore.GetResult:
         try:
-            with storage_named():
+            with storage_named(self._meter):
                 return await obstore.get_async(self._store, _path(ref.digest), options={"range": part} if part else None)
         except FileNotFoundError:
             raise ArtifactNotFound(f"there is no artifact {ref.digest}") from None
 
     async def _read(self, ref: ArtifactRef) -> memoryview:
         found = await self._open(ref)
-        with storage_named():
-            return memoryview(await found.bytes_async())
+        with storage_named(self._meter):
+            data = memoryview(await found.bytes_async())
+        self._meter.read(len(data))
+        return data
+
+    def _corrupt(self, ref: ArtifactRef) -> ArtifactCorrupt:
+        self._meter.failed(ArtifactCorrupt.code)
+        return ArtifactCorrupt(f"artifact {ref.digest} does not have its digest any more")
 
     async def _discard(self, path: str) -> None:
         try:
-            with storage_named():
+            with storage_named(self._meter):
                 await obstore.delete_async(self._store, path)
         except FileNotFoundError:
             return

@@ -20,6 +20,29 @@ class Stored:
     modified: float
 
 
+class Meter(Protocol):
+    """Is told what a store does. Sizes in bytes; `code` is that of the typed error."""
+
+    def read(self, size: int) -> None: ...
+
+    def written(self, size: int) -> None: ...
+
+    def failed(self, code: str) -> None: ...
+
+
+class Unmetered:
+    """Nobody is told."""
+
+    def read(self, size: int) -> None: ...
+
+    def written(self, size: int) -> None: ...
+
+    def failed(self, code: str) -> None: ...
+
+
+UNMETERED = Unmetered()
+
+
 class ArtifactStore(Protocol):
     async def put(self, data: bytes | memoryview, *, media_type: str = ...) -> ArtifactRef:
         """Stores `data`; soon after, a second time costs one look-up. Visible at once and whole, or not at all.

@@ -10,6 +10,7 @@ from pathlib import Path
 from orrery.backend.repository import write_repository
 from orrery.backend.settings import environment_of
 from orrery.stages.stage import EngineHost, StageSettings
+from orrery.telemetry.process import Telemetry
 from orrery.worker.process import serve
 from orrery.worker.settings import StageEnvironment
 from orrery.worlds.components import installed
@@ -25,8 +26,10 @@ QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 def run_stage(environment: Mapping[str, str]) -> None:
     """Until SIGTERM or SIGINT."""
     settings = _with_engine(from_environment(StageEnvironment, environment))
+    telemetry = Telemetry.from_environment("orrery-stage", environment)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(settings, _repository(settings), QUIET_THREADS | environment_of(_stage_settings(settings))))
+    told = QUIET_THREADS | environment_of(_stage_settings(settings))
+    asyncio.run(serve(settings, _repository(settings), told, telemetry))
 
 
 def _with_engine(settings: StageEnvironment) -> StageEnvironment:

@@ -29,7 +29,7 @@ def messages(job: Job, everyone: str | None) -> list[Delivery]:
     """
     urls = dict.fromkeys(url for url in (everyone, job.notes.get(WEBHOOK_URL)) if url)
     body = json.dumps(_body(job), separators=(",", ":"))
-    return [Delivery(id=_id(job, url), job_id=job.id, url=url, body=body) for url in urls]
+    return [Delivery(id=_id(job, url), job_id=job.id, url=url, body=body, trace=job.trace) for url in urls]
 
 
 def _body(job: Job) -> dict[str, Any]:

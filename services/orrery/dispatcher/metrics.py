@@ -1,4 +1,4 @@
-"""What a dispatcher counts, in a registry of its own."""
+"""What a dispatcher counts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from orrery.dispatcher.incidents import IncidentCounters
 from orrery.dispatcher.sweeping import Sweep
 from orrery.jobs.gauges import PoolGauges
+from orrery.telemetry.instruments import Instruments
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Metrics:
     stored_bytes: Gauge
     sweeps: Counter
     pools: PoolGauges = field(default_factory=PoolGauges)
+    incidents: IncidentCounters = field(default_factory=IncidentCounters)
 
     def swept(self, sweep: Sweep, *, dry_run: bool) -> None:
         done = "counted" if dry_run else "removed"
@@ -36,24 +39,19 @@ class Metrics:
         self.sweeps.labels("done").inc()
 
 
-def new_metrics() -> Metrics:
-    registry = CollectorRegistry()
-
-    def counter(name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"orrery_{name}", meaning, labels, registry=registry)
-
-    def gauge(name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(f"orrery_{name}", meaning, labels, registry=registry)
-
+def new_metrics(instruments: Instruments | None = None) -> Metrics:
+    """Made with the instruments of the process, or with some of its own."""
+    made = instruments or Instruments()
     metrics = Metrics(
-        registry=registry,
-        webhooks=counter("webhook_attempts", "Attempts to deliver a webhook, by what came of them", "outcome"),
-        pending=gauge("webhooks_pending", "Webhooks that are owed"),
-        removed=counter("swept", "What sweeps removed, or in a dry run counted", "what", "done"),
-        removed_bytes=counter("swept_bytes", "Bytes of the artifacts that sweeps removed or counted", "done"),
-        stored=gauge("artifacts", "Artifacts at the last sweep, all and those that nothing names", "which"),
-        stored_bytes=gauge("artifact_bytes", "Their bytes", "which"),
-        sweeps=counter("sweeps", "Sweeps, done and failed", "outcome"),
+        registry=made.registry,
+        webhooks=made.counter("webhook_attempts", "Attempts to deliver a webhook, by what came of them", "outcome"),
+        pending=made.gauge("webhooks_pending", "Webhooks that are owed"),
+        removed=made.counter("swept", "What sweeps removed, or in a dry run counted", "what", "done"),
+        removed_bytes=made.counter("swept_bytes", "Bytes of the artifacts that sweeps removed or counted", "done"),
+        stored=made.gauge("artifacts", "Artifacts at the last sweep, all and those that nothing names", "which"),
+        stored_bytes=made.gauge("artifact_bytes", "Their bytes", "which"),
+        sweeps=made.counter("sweeps", "Sweeps, done and failed", "outcome"),
     )
-    registry.register(metrics.pools)
+    made.collect(metrics.pools)
+    made.collect(metrics.incidents)
     return metrics

@@ -26,6 +26,8 @@ from orrery.jobs.redis import RedisJobs
 from orrery.jobs.store import JobStore, Pools
 from orrery.telemetry import logs
 from orrery.telemetry.exporting import metrics_served
+from orrery.telemetry.process import Telemetry
+from orrery.telemetry.traffic import ArtifactTraffic
 from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import StoreUnavailable
 
@@ -48,15 +50,19 @@ class Stores:
 def main() -> None:
     """The process: settings from the environment, until SIGTERM or SIGINT."""
     logs.configure()
-    serve(from_environment(DispatcherSettings, os.environ))
+    settings = from_environment(DispatcherSettings, os.environ)
+    serve(settings, Telemetry.from_environment("orrery-dispatcher", os.environ))
 
 
-def serve(settings: DispatcherSettings) -> None:
+def serve(settings: DispatcherSettings, telemetry: Telemetry) -> None:
     """Blocks until the process is told to stop."""
-    asyncio.run(_serve(settings))
+    try:
+        asyncio.run(_serve(settings, telemetry))
+    finally:
+        telemetry.tracing.close()
 
 
-async def _serve(settings: DispatcherSettings) -> None:
+async def _serve(settings: DispatcherSettings, telemetry: Telemetry) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -67,14 +73,16 @@ async def _serve(settings: DispatcherSettings) -> None:
         aclosing(RedisFiles.connect(url)) as files,
         aclosing(RedisBatches.connect(url)) as batches,
     ):
-        await run(settings, Stores(jobs, deliveries, open_store(settings.artifacts_url), files, batches), stop)
+        artifacts = open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments))
+        await run(settings, Stores(jobs, deliveries, artifacts, files, batches), stop, telemetry)
 
 
-async def run(settings: DispatcherSettings, stores: Stores, stop: asyncio.Event) -> None:
+async def run(settings: DispatcherSettings, stores: Stores, stop: asyncio.Event, telemetry: Telemetry | None = None) -> None:
     """Looks at the pools, sweeps and sends webhooks until `stop` is set; exports `/metrics`. Raises what ends any of them."""
-    metrics = new_metrics()
+    telemetry = telemetry or Telemetry()
+    metrics = new_metrics(telemetry.instruments)
     sweeper = Sweeper(Namers(stores.jobs, stores.files, stores.batches), stores.artifacts, settings.policy)
-    webhooks = Webhooks(stores.jobs, stores.deliveries, settings.receivers, metrics.webhooks)
+    webhooks = Webhooks(stores.jobs, stores.deliveries, settings.receivers, metrics.webhooks, telemetry.tracing)
     chores: list[Coroutine[Any, Any, object]] = [
         _every(settings.refresh_seconds, lambda: look(stores, metrics)),
         _every(settings.sweep_seconds, lambda: sweep(sweeper, metrics, dry_run=settings.sweep_dry_run)),
@@ -109,6 +117,7 @@ async def look(stores: Stores, metrics: Metrics) -> None:
     """Reads the pools once. A job store that does not answer is shown as down, and asked again at the next look."""
     try:
         metrics.pools.update(await stores.jobs.pools())
+        metrics.incidents.update(await stores.jobs.incidents())
         metrics.pending.set(await stores.deliveries.pending())
     except StoreUnavailable as error:
         log.warning("%s", error.message)

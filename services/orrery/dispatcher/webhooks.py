@@ -24,6 +24,7 @@ from orrery.jobs.deliveries import Cursor, Deliveries, Delivery
 from orrery.jobs.records import Event
 from orrery.jobs.store import JobStore
 from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of
+from orrery.telemetry.tracing import UNTRACED, Kind, Tracing
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ LONGEST_PAUSE = 3600.0
 POLL_SECONDS = 0.5
 OUTAGE_SECONDS = 1.0
 USER_AGENT = "Orrery-Webhooks/1"
+
+WELL = frozenset({"delivered", "gone"})
+"""Outcomes with which nothing is wrong here."""
 
 Events = AsyncGenerator[Event, None]
 
@@ -66,11 +70,19 @@ class Outcome:
 class Webhooks:
     """Without `receivers` nobody is told, but the cursor moves on: who is set up later hears what comes then."""
 
-    def __init__(self, jobs: JobStore, deliveries: Deliveries, receivers: Receivers | None, counted: Counter) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        deliveries: Deliveries,
+        receivers: Receivers | None,
+        counted: Counter,
+        tracing: Tracing = UNTRACED,
+    ) -> None:
         self._jobs = jobs
         self._deliveries = deliveries
         self._receivers = receivers
         self._counted = counted
+        self._tracing = tracing
         self._owed = asyncio.Event()
 
     async def follow(self) -> None:
@@ -175,9 +187,14 @@ class Webhooks:
         return messages(job, cast(Receivers, self._receivers).everyone) if job.state.ended else []
 
     async def _deliver(self, client: httpx.AsyncClient, receivers: Receivers, delivery: Delivery) -> None:
-        outcome = await attempt(client, receivers, delivery)
-        if not outcome.final and delivery.attempts + 1 >= receivers.attempts:
-            outcome = Outcome("given_up", final=True, why=outcome.why)
+        attributes: dict[str, str | int] = {"orrery.job.id": delivery.job_id, "orrery.webhook.attempt": delivery.attempts + 1}
+        with self._tracing.span("webhook", attributes, kind=Kind.CLIENT, parent=delivery.trace) as span:
+            outcome = await attempt(client, receivers, delivery)
+            if not outcome.final and delivery.attempts + 1 >= receivers.attempts:
+                outcome = Outcome("given_up", final=True, why=outcome.why)
+            span.set({"orrery.webhook.outcome": outcome.name})
+            if outcome.name not in WELL:
+                span.failed(outcome.name)
         self._counted.labels(outcome.name).inc()
         host = httpx.URL(delivery.url).host  # the rest of a URL may hold what only its receiver should know
         log.info("%s about %s to %s: %s %s", delivery.id, delivery.job_id, host, outcome.name, outcome.why)

@@ -14,6 +14,7 @@ from orrery.gateway.edge.fetching import url_kinds
 from orrery.gateway.edge.identity import NamedRequests
 from orrery.gateway.edge.installing import install_edge
 from orrery.gateway.edge.owned import OwnedJobs
+from orrery.gateway.edge.traces import TracedRequests
 from orrery.gateway.errors import install_handlers
 from orrery.gateway.following import ENDS, Following
 from orrery.gateway.forecast import Forecaster, GatewayJobs
@@ -42,7 +43,9 @@ from orrery.gateway.shelf import FileIds
 from orrery.gateway.stores import Stores
 from orrery.gateway.views import record_view
 from orrery.gateway.waiting import end
-from orrery.jobs.records import Event
+from orrery.jobs.records import Event, JobState
+from orrery.telemetry.process import Telemetry
+from orrery.telemetry.tracing import UNTRACED
 from orrery.worlds.errors import JobNotFound
 
 ROUTERS = (
@@ -63,12 +66,15 @@ ROUTERS = (
 )
 
 
-def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
+def create_app(settings: GatewaySettings, stores: Stores, telemetry: Telemetry | None = None) -> FastAPI:
     """An app of its own: nothing is shared between two of them but the stores."""
+    telemetry = telemetry or Telemetry()
     app = FastAPI(title="Orrery", lifespan=_lifespan, redirect_slashes=False)
-    app.state.gateway = _gateway(settings, stores)
+    app.state.gateway = _gateway(settings, stores, telemetry)
     app.state.ring = install_edge(app, settings)
     app.state.feeder = Feeder(app.state.gateway, app.state.ring)
+    if telemetry.tracing is not UNTRACED:
+        app.add_middleware(TracedRequests, tracing=telemetry.tracing)
     app.add_middleware(MeasuredRequests, metrics=app.state.gateway.metrics)
     app.add_middleware(NamedRequests)
     install_handlers(app)
@@ -79,11 +85,13 @@ def create_app(settings: GatewaySettings, stores: Stores) -> FastAPI:
     return app
 
 
-def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
-    jobs, metrics, forecaster = stores.jobs, new_metrics(), Forecaster(stores.jobs)
+def _gateway(settings: GatewaySettings, stores: Stores, telemetry: Telemetry) -> Gateway:
+    jobs, metrics, forecaster = stores.jobs, new_metrics(telemetry.instruments), Forecaster(stores.jobs)
 
     async def ended(event: Event) -> None:
         metrics.ended.labels(ENDS[event.type]).inc()
+        if "error" in event.data:
+            metrics.failed.labels(event.data["error"]["code"]).inc()
         await _learn(forecaster, jobs, metrics, event)
 
     return Gateway(
@@ -98,6 +106,7 @@ def _gateway(settings: GatewaySettings, stores: Stores) -> Gateway:
         rendering=Rendering(record_view),
         files=stores.files,
         batches=stores.batches,
+        tracing=telemetry.tracing,
         references=References((DataUrls(), FileIds(stores.files, stores.artifacts), *url_kinds(settings))),
     )
 
@@ -108,6 +117,8 @@ async def _learn(forecaster: Forecaster, jobs: GatewayJobs, metrics: Metrics, ev
     except JobNotFound:  # deleted since
         return
     forecaster.learn(job)
+    if job.state is JobState.COMPLETED and job.finished_at is not None:
+        metrics.job_seconds.labels(job.model, job.workflow).observe(job.finished_at - job.created_at)
     error = forecaster.error(job)
     if error is not None:
         metrics.eta_error.observe(error)

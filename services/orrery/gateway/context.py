@@ -18,6 +18,7 @@ from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.batches.store import Batches
 from orrery.jobs.deliveries import Deliveries
 from orrery.jobs.files import Files
+from orrery.telemetry.tracing import UNTRACED, Tracing
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import InvalidField, UnknownModel
@@ -39,6 +40,7 @@ class Gateway:
     files: Files
     batches: Batches
     references: References = field(default_factory=References)
+    tracing: Tracing = UNTRACED
 
     def model(self, name: object) -> ModelSpec:
         """A served model; None means the default one. Raises `UnknownModel` with those that are served."""

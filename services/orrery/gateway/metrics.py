@@ -1,16 +1,19 @@
-"""What one gateway counts, in a registry of its own."""
+"""What one gateway counts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orrery.jobs.gauges import PoolGauges
+from orrery.telemetry.instruments import SLOW, Instruments
+from orrery.worlds.errors import OrreryError
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 ETA_BUCKETS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
 UNMATCHED = "unmatched"
 
@@ -22,32 +25,48 @@ class Metrics:
     registry: CollectorRegistry
     requests: Counter
     seconds: Histogram
+    grpc_calls: Counter
     submitted: Counter
+    refused: Counter
+    decoding: Histogram
     ended: Counter
+    failed: Counter
+    job_seconds: Histogram
     eta_error: Histogram
     pools: PoolGauges = field(default_factory=PoolGauges)
 
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Counts the typed error with which a request for a job ends."""
+        try:
+            yield
+        except OrreryError as error:
+            self.refused.labels(error.code).inc()
+            raise
 
-def new_metrics() -> Metrics:
-    registry = CollectorRegistry()
-    requests = Counter(
-        "orrery_http_requests", "HTTP requests by their outcome", ["method", "route", "status"], registry=registry
+
+def new_metrics(instruments: Instruments | None = None) -> Metrics:
+    """Made with the instruments of the process, or with some of its own."""
+    made = instruments or Instruments()
+    every = "of the whole store, while this gateway ran"
+    metrics = Metrics(
+        registry=made.registry,
+        requests=made.counter("http_requests", "HTTP requests by their outcome", "method", "route", "status"),
+        seconds=made.histogram("http_request_seconds", "From a request's head to its last byte", "method", "route"),
+        grpc_calls=made.counter("grpc_calls", "gRPC calls by their outcome", "method", "code"),
+        submitted=made.counter("jobs_submitted", "Jobs that this gateway took", "model", "workflow"),
+        refused=made.counter("submit_rejections", "Requests for a job whose body was read and that were refused", "code"),
+        decoding=made.histogram("upload_decode_seconds", "Decoding one upload and storing it, and waiting for a decoder"),
+        ended=made.counter("jobs_ended", f"Jobs that ended, {every}", "state"),
+        failed=made.counter("jobs_failed", f"Jobs that failed by the code of their error, {every}", "code"),
+        job_seconds=made.histogram("job_seconds", f"From submission to completion, {every}", "model", "workflow", buckets=SLOW),
+        eta_error=made.histogram(
+            "eta_error_ratio",
+            "Of completed jobs that this gateway took: how far the time it told was from the time taken, as a share of it",
+            buckets=ETA_BUCKETS,
+        ),
     )
-    seconds = Histogram(
-        "orrery_http_request_seconds", "Time to the last byte", ["method", "route"], buckets=BUCKETS, registry=registry
-    )
-    submitted = Counter("orrery_jobs_submitted", "Jobs that this gateway took", ["model", "workflow"], registry=registry)
-    ended = Counter(
-        "orrery_jobs_ended", "Jobs of the whole store that ended while this gateway ran", ["state"], registry=registry
-    )
-    eta_error = Histogram(
-        "orrery_eta_error_ratio",
-        "Of completed jobs that this gateway took: how far the time it told then was from the time it took, as a share of it",
-        buckets=ETA_BUCKETS,
-        registry=registry,
-    )
-    metrics = Metrics(registry, requests, seconds, submitted, ended, eta_error)
-    registry.register(metrics.pools)
+    made.collect(metrics.pools)
     return metrics
 
 

@@ -17,6 +17,8 @@ from orrery.gateway.rpc.server import grpc_serving
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.stores import open_stores
 from orrery.telemetry import logs
+from orrery.telemetry.process import Telemetry
+from orrery.telemetry.traffic import ArtifactTraffic
 from orrery.worlds.environment import from_environment
 
 GARBAGE_AFTER = 10_000
@@ -27,7 +29,8 @@ def main() -> None:
     """The process: settings from the environment, until SIGTERM or SIGINT."""
     logs.configure()
     _tend_garbage()
-    serve(from_environment(GatewaySettings, os.environ))
+    settings = from_environment(GatewaySettings, os.environ)
+    serve(settings, Telemetry.from_environment("orrery-gateway", os.environ))
 
 
 def _tend_garbage() -> None:
@@ -37,14 +40,19 @@ def _tend_garbage() -> None:
     gc.set_threshold(GARBAGE_AFTER, 20, 20)
 
 
-def serve(settings: GatewaySettings) -> None:
+def serve(settings: GatewaySettings, telemetry: Telemetry | None = None) -> None:
     """Blocks until the process is told to stop; requests under way then have `shutdown_seconds` to end."""
-    asyncio.run(_serve(settings))
+    telemetry = telemetry or Telemetry()
+    try:
+        asyncio.run(_serve(settings, telemetry))
+    finally:
+        telemetry.tracing.close()
 
 
-async def _serve(settings: GatewaySettings) -> None:
-    async with open_stores(settings) as stores, AsyncExitStack() as stack:
-        app = create_app(settings, stores)
+async def _serve(settings: GatewaySettings, telemetry: Telemetry) -> None:
+    traffic = ArtifactTraffic(telemetry.instruments)
+    async with open_stores(settings, traffic) as stores, AsyncExitStack() as stack:
+        app = create_app(settings, stores, telemetry)
         if settings.grpc_port is not None:
             serving = grpc_serving(app.state.gateway, settings.host, settings.grpc_port, ring=app.state.ring)
             await stack.enter_async_context(serving)

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from orrery.artifacts import ArtifactStore, open_store
+from orrery.artifacts.store import UNMETERED, Meter
 from orrery.gateway.forecast import GatewayJobs
 from orrery.gateway.settings import GatewaySettings
 from orrery.jobs.batches.redis import RedisBatches
@@ -30,7 +31,7 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(settings: GatewaySettings) -> AsyncIterator[Stores]:
+async def open_stores(settings: GatewaySettings, meter: Meter = UNMETERED) -> AsyncIterator[Stores]:
     """Those that the settings name, for as long as the context; nothing is sent before the first call."""
     url = settings.redis_url
     jobs = RedisJobs.connect(
@@ -46,4 +47,4 @@ async def open_stores(settings: GatewaySettings) -> AsyncIterator[Stores]:
         aclosing(RedisBatches.connect(url)) as batches,
         aclosing(RedisQuotas.connect(url)) as quotas,
     ):
-        yield Stores(jobs, open_store(settings.artifacts_url), deliveries, files, batches, quotas)
+        yield Stores(jobs, open_store(settings.artifacts_url, meter), deliveries, files, batches, quotas)

@@ -18,7 +18,7 @@ from orrery.guardrails.prompts import check_prompts
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
-from orrery.worlds.plan import ArtifactRef
+from orrery.worlds.plan import ArtifactRef, Plan
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import WorldRequest
 
@@ -59,9 +59,10 @@ async def condition(
     `keep` says which frames of a clip they are, `media_type` what it is if that is known.
     """
     order = Order.of(request, gateway.settings, keep, media_type)
-    async with gateway.decoding:
-        data, notes = await asyncio.to_thread(read_apart, reference, order)
-        frames = await gateway.artifacts.put(data, media_type=MEDIA_TYPE) if store else UNSTORED
+    with gateway.metrics.decoding.time(), gateway.tracing.span("decode"):
+        async with gateway.decoding:
+            data, notes = await asyncio.to_thread(read_apart, reference, order)
+            frames = await gateway.artifacts.put(data, media_type=MEDIA_TYPE) if store else UNSTORED
     return request.model_copy(update={"conditioning": frames}), {"input": notes}
 
 
@@ -78,25 +79,44 @@ async def submit(
 
     An upload that was stored for a job that is then refused is left to the sweeper: another job may name the same bytes by now.
     """
-    submission = Submission(
-        job_id=terms.job_id or JOB_ID_PREFIX + uuid.uuid4().hex,
-        model=model.name,
-        workflow=request.workflow.value,
-        request=request.model_dump(mode="json"),
-        plan=plan(request, model),
-        notes={**(notes or {}), **terms.notes} | ({WEBHOOK_URL: terms.webhook_url} if terms.webhook_url else {}),
-        tenant=terms.tenant,
-        priority=terms.priority,
-        idempotency=terms.idempotency(body),
-        retention=terms.retention,
-    )
-    job, position = await _entered(gateway, submission, placed=terms.job_id is None)
+    with gateway.tracing.span("submit", {"orrery.model": model.name, "orrery.workflow": request.workflow.value}) as span:
+        if gateway.settings.log_prompts:
+            span.set({"orrery.prompt": request.prompt})
+        with gateway.tracing.span("plan"):
+            planned = plan(request, model)
+        submission = _submission(request, model, planned, terms, body, notes or {}, span.traceparent)
+        job, position = await _entered(gateway, submission, placed=terms.job_id is None)
+        span.set({"orrery.job.id": job.id})
     replayed = job.id != submission.job_id
     if not replayed:
         gateway.forecaster.planned(job.id, submission.plan)
         gateway.metrics.submitted.labels(model.name, request.workflow.value).inc()
         log.info("submitted %s", job.id, extra={"job": job.id, "model": model.name, "workflow": request.workflow.value})
     return Taken(job, replayed, terms, position)
+
+
+def _submission(
+    request: WorldRequest,
+    model: ModelSpec,
+    planned: Plan,
+    terms: Terms,
+    body: str,
+    notes: dict[str, Any],
+    trace: str | None,
+) -> Submission:
+    return Submission(
+        job_id=terms.job_id or JOB_ID_PREFIX + uuid.uuid4().hex,
+        model=model.name,
+        workflow=request.workflow.value,
+        request=request.model_dump(mode="json"),
+        plan=planned,
+        notes={**notes, **terms.notes} | ({WEBHOOK_URL: terms.webhook_url} if terms.webhook_url else {}),
+        tenant=terms.tenant,
+        priority=terms.priority,
+        idempotency=terms.idempotency(body),
+        retention=terms.retention,
+        trace=trace,
+    )
 
 
 async def _entered(gateway: Gateway, submission: Submission, *, placed: bool) -> tuple[Job, int | None]:

@@ -46,18 +46,19 @@ async def take_world(
     condition the world. Every check comes before anything is stored. Raises `UnknownField`, `InvalidField`, `InvalidMedia`,
     `UnknownModel`, `PromptBlocked`, `QueueFull`, `IdempotencyConflict`, `StoreUnavailable`.
     """
-    with named_as_given(values):
+    with gateway.metrics.refusals(), named_as_given(values):
         settled = settle_body(gateway, values, referenced=reference is not None, form=form)
         return await _take(gateway, settled, reference, terms, keep)
 
 
 async def take_body(gateway: Gateway, values: Mapping[str, Any], terms: Terms, *, form: bool, keep: Keep = Keep.LAST) -> Taken:
     """As `take_world`, of a body in which the reference is still as it was written: an `UploadFile`, a string or an object."""
-    rest, written = without_reference(values)
-    with named_as_given(values):
-        settled = settle_body(gateway, rest, referenced=written is not None, form=form)
-        async with gateway.references.opened(written, terms.tenant) as reference:
-            return await _take(gateway, settled, reference, terms, keep)
+    with gateway.metrics.refusals():
+        rest, written = without_reference(values)
+        with named_as_given(values):
+            settled = settle_body(gateway, rest, referenced=written is not None, form=form)
+            async with gateway.references.opened(written, terms.tenant) as reference:
+                return await _take(gateway, settled, reference, terms, keep)
 
 
 def without_reference(values: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

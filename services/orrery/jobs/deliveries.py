@@ -18,13 +18,17 @@ WEBHOOK_URL = "webhook_url"
 
 
 class Delivery(Frozen):
-    """`body` is what is sent to `url`; receivers know a repetition by its `id`. `attempts` failed so far."""
+    """`body` is what is sent to `url`; receivers know a repetition by its `id`. `attempts` failed so far.
+
+    `trace` is the job's.
+    """
 
     id: str
     job_id: str
     url: str
     body: str
     attempts: int = 0
+    trace: str | None = None
 
 
 class Cursor(Frozen):

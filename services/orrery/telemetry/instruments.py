@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 PREFIX = "orrery_"
@@ -47,7 +48,12 @@ class Instruments:
         self.described.append(Described(PREFIX + name, "histogram", meaning, labels))
         return Histogram(PREFIX + name, meaning, labels, buckets=buckets, registry=self.registry)
 
-    def collect(self, collector: Collector, *described: Described) -> None:
-        """Adds what finds out its values only when it is asked."""
-        self.described.extend(described)
+    def collect(self, collector: Collector) -> None:
+        """Adds what finds out its values only when it is asked; it must name all its metrics before the first of them."""
+        self.described.extend(map(_described, collector.collect()))
         self.registry.register(collector)
+
+
+def _described(family: Metric) -> Described:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return Described(name, family.type, family.documentation, tuple(getattr(family, "_labelnames", ())))

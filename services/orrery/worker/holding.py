@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from orrery.jobs.records import Claim, Signal, Standing
+from orrery.worker.observing import Watch
 from orrery.worker.stage_client import Control
 from orrery.worlds.errors import StoreUnavailable
 
@@ -47,8 +48,9 @@ class Pace:
 class Holding:
     """Is over when it is let go, or when its lease must have run out by this machine's own clock."""
 
-    def __init__(self, claim: Claim, lease: float) -> None:
+    def __init__(self, claim: Claim, lease: float, watch: Watch) -> None:
         self.claim = claim
+        self.watch = watch
         self.control = Control()
         self.pace = Pace()
         self._lease = lease

@@ -14,7 +14,9 @@ from pathlib import Path
 from orrery.artifacts import open_store
 from orrery.jobs.redis import RedisJobs
 from orrery.telemetry.exporting import metrics_served
-from orrery.telemetry.instruments import Instruments
+from orrery.telemetry.process import Telemetry
+from orrery.telemetry.traffic import ArtifactTraffic
+from orrery.worker.observing import Observer
 from orrery.worker.runner import CheckpointPolicy, Runner
 from orrery.worker.settings import StageEnvironment
 from orrery.worker.shared_memory import sweep
@@ -29,35 +31,37 @@ from orrery.worlds.errors import ComponentUnusable
 log = logging.getLogger("orrery.stage")
 
 
-async def serve(settings: StageEnvironment, repository: Path, environment: Mapping[str, str]) -> None:
+async def serve(settings: StageEnvironment, repository: Path, environment: Mapping[str, str], telemetry: Telemetry) -> None:
     """Until SIGTERM or SIGINT; then claims nothing more, finishes or hands back, stops Triton and cleans up.
 
     `repository` is Triton's model repository; `environment` reaches the stages in it.
     """
     for name in sweep():
         log.info("removed shared memory %s of a process that is gone", name)
+    observer = Observer(telemetry)
     components = _components(settings)
-    server = TritonServer(_triton_options(settings, repository, environment))
+    server = TritonServer(_triton_options(settings, repository, environment), observer.metrics.restarts.inc)
     jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
     stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
     runner = Runner(
         queue=jobs,
-        artifacts=open_store(settings.artifacts_url),
+        artifacts=open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments)),
         stages=stages,
         components=components,
         checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
         preview_seconds=settings.preview_seconds,
     )
-    worker = Worker(_worker_settings(settings, components), jobs, runner)
+    worker = Worker(_worker_settings(settings, components), jobs, runner, observer)
     _on_signals(worker)
     try:
-        with metrics_served(settings.metrics_host, settings.metrics_port, Instruments().registry):
+        with metrics_served(settings.metrics_host, settings.metrics_port, telemetry.instruments.registry):
             await server.start()
             await worker.run()
     finally:
         await stages.aclose()
         await server.stop()
         await jobs.aclose()
+        telemetry.tracing.close()
 
 
 def pools_of(stages: tuple[str, ...], components: Mapping[str, ComponentManifest]) -> dict[str, tuple[str, ...]]:

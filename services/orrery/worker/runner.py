@@ -57,9 +57,11 @@ class Runner:
         claim = holding.claim
         key = memo_key(CONTRACTS[claim.task.stage], self._fingerprint(claim.task), claim.task.parameters, claim.inputs)
         remembered = await self.artifacts.recall(key)
+        holding.watch.remembered(hit=remembered is not None)
         if remembered is not None:
             return Completion(outputs=remembered, memo=True, stage_seconds=0.0)
         completion = await self._compute(holding)
+        holding.watch.ran(completion.stage_seconds)
         await self.artifacts.remember(key, completion.outputs)
         return completion
 
@@ -77,8 +79,9 @@ class Runner:
         contract = CONTRACTS[holding.claim.task.stage]
         async with telling(self.queue, self.artifacts, holding) as teller:
             try:
-                async with self.stages.run(contract, values, teller, holding.control) as result:
-                    completion = await self._finished(contract, result)
+                with holding.watch.calling():
+                    async with self.stages.run(contract, values, teller, holding.control) as result:
+                        completion = await self._finished(contract, result)
             except Exception:
                 # Whoever goes on shall have all that was handed out.
                 await teller.keep_checkpoint()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,6 +40,7 @@ class Teller:
     async def __call__(self, progress: Values) -> None:
         self._step = progress["step"], progress["num_steps"]
         self._holding.pace.passed(*self._step)
+        self._holding.watch.stepped(progress["step"])
         if CHECKPOINT.name in progress:
             self._checkpoint = progress["step"], progress[CHECKPOINT.name]
         if PREVIEW.name in progress:
@@ -70,8 +72,10 @@ class Teller:
             kept = step, data = self._checkpoint
             if self._holding.over:
                 raise TaskLost
+            started = time.perf_counter()
             ref = await self._artifacts.put(data.data, media_type=SAFETENSORS)
             await self._holding.say(lambda: self._queue.checkpoint(self._holding.claim, ref, step))
+            self._holding.watch.kept(step, time.perf_counter() - started, ref.size)
             if self._checkpoint is kept:
                 self._checkpoint = None
 

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,10 +76,11 @@ class TritonOptions:
 
 
 class TritonServer:
-    """Keeps one `tritonserver` running between `start` and `stop`."""
+    """Keeps one `tritonserver` running between `start` and `stop`. `on_restart` is called when it had to be started again."""
 
-    def __init__(self, options: TritonOptions) -> None:
+    def __init__(self, options: TritonOptions, on_restart: Callable[[], None] = lambda: None) -> None:
         self.options = options
+        self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
@@ -113,6 +114,7 @@ class TritonServer:
             log.error("Triton ended with %s, see %s; starting it again in %.1f s", code, self.options.log_file, backoff)
             await asyncio.sleep(backoff)
             self.restarts += 1
+            self._on_restart()
             self._process = await self._launch()
 
     async def _launch(self) -> asyncio.subprocess.Process:

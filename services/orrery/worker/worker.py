@@ -12,8 +12,10 @@ from typing import Protocol
 from orrery.jobs.cancelling import end
 from orrery.jobs.records import Claim
 from orrery.jobs.store import Pools, TaskQueue
+from orrery.telemetry.process import Telemetry
 from orrery.worker.draining import wind_down
 from orrery.worker.holding import Holding, TaskLost
+from orrery.worker.observing import Observer, Outcome
 from orrery.worker.runner import Runner, TaskYielded
 from orrery.worlds.errors import OrreryError, StageFailed, StageUnavailable, StoreUnavailable
 
@@ -40,10 +42,11 @@ class WorkerSettings:
 class Worker:
     """One claim at a time for each stage: a free stage takes the oldest task of any of its pools."""
 
-    def __init__(self, settings: WorkerSettings, queue: Queue, runner: Runner) -> None:
+    def __init__(self, settings: WorkerSettings, queue: Queue, runner: Runner, observer: Observer | None = None) -> None:
         self._settings = settings
         self._queue = queue
         self._runner = runner
+        self._observer = observer or Observer(Telemetry())
         self._draining = asyncio.Event()
         self._held: dict[str, Holding] = {}
 
@@ -91,7 +94,12 @@ class Worker:
 
     async def _hold(self, claim: Claim) -> None:
         """Runs a claimed task beside the renewal of its lease, until it is done or the holding is over."""
-        holding = self._held[claim.token] = Holding(claim, self._settings.lease)
+        with self._observer.task(claim) as watch:
+            await self._work_on(Holding(claim, self._settings.lease, watch))
+
+    async def _work_on(self, holding: Holding) -> None:
+        claim = holding.claim
+        self._held[claim.token] = holding
         work = asyncio.create_task(self._work(holding))
         others = asyncio.create_task(self._renew(holding)), asyncio.create_task(holding.until_over())
         try:
@@ -114,9 +122,11 @@ class Worker:
         try:
             completion = await self._runner.run(holding)
             await holding.say(lambda: self._queue.complete(claim, completion))
+            holding.watch.outcome = Outcome.DROPPED if holding.over else Outcome.DONE
         except TaskYielded:
             log.info("%s of %s goes back with its checkpoint", claim.task.id, claim.job_id)
             await holding.say(lambda: self._queue.release(claim))
+            holding.watch.outcome = Outcome.YIELDED
         except TaskLost:
             raise
         except OrreryError as error:
@@ -127,6 +137,7 @@ class Worker:
             await self._fail(holding, StageFailed(str(error)), retry=True)
 
     async def _fail(self, holding: Holding, error: OrreryError, *, retry: bool) -> None:
+        holding.watch.failed(error.code, Outcome.RETRIED if retry else Outcome.FAILED)
         await holding.say(lambda: self._queue.fail(holding.claim, error.to_dict(), retry=retry))
 
     async def _renew(self, holding: Holding) -> None:
@@ -157,17 +168,17 @@ class Worker:
         """Tells which pools are served, by stages that are ready now."""
         every = self._settings.announce_every
         while True:
-            ready = [
-                pool
-                for stage, pools in self._settings.pools.items()
-                for pool in pools
-                if await self._runner.stages.ready(stage)
-            ]
+            ready = [pool for stage in self._settings.pools if await self._ready(stage) for pool in self._settings.pools[stage]]
             with contextlib.suppress(StoreUnavailable):
                 await self._queue.announce(self._settings.name, ready, seconds=3 * every)
             # Until everything is up, look often: somebody is waiting for it.
             complete = len(ready) == sum(map(len, self._settings.pools.values()))
             await asyncio.sleep(every if complete else self._settings.not_ready_wait)
+
+    async def _ready(self, stage: str) -> bool:
+        ready = await self._runner.stages.ready(stage)
+        self._observer.metrics.ready.labels(stage).set(ready)
+        return ready
 
     async def _until_served(self, loops: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*loops, self._drain_after_signal(loops))

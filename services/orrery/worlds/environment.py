@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -22,7 +22,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class ProcessSettings(BaseModel):
-    """Every field is the variable of its name in capitals after `ORRERY_`."""
+    """Every field is the variable of its name in capitals after the prefix, `ORRERY_`."""
+
+    prefix: ClassVar[str] = PREFIX
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,5 +34,5 @@ Settings = TypeVar("Settings", bound=ProcessSettings)
 
 def from_environment(cls: type[Settings], environment: Mapping[str, str]) -> Settings:
     """Raises pydantic's `ValidationError` naming what is missing or wrong. Other processes' variables are not looked at."""
-    names = {field: PREFIX + field.upper() for field in cls.model_fields}
+    names = {field: cls.prefix + field.upper() for field in cls.model_fields}
     return cls.model_validate({field: environment[name] for field, name in names.items() if name in environment})

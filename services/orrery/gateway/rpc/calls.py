@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor, ServicerContext
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 
 from orrery.gateway.errors import MalformedBody
+from orrery.gateway.rpc.messages import headers_of
 from orrery.gateway.rpc.statuses import status_of
+from orrery.telemetry.tracing import TRACEPARENT, Kind, Span, Tracing
 from orrery.worlds.errors import OrreryError
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,9 @@ Context = ServicerContext[Any, Any]
 class TypedCalls(ServerInterceptor):
     """Outermost: what any interceptor or method below it raises leaves as a status with details."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._calls = Counter("orrery_grpc_calls", "gRPC calls by their outcome", ["method", "code"], registry=registry)
+    def __init__(self, counted: Counter, tracing: Tracing) -> None:
+        self._calls = counted
+        self._tracing = tracing
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]], details: grpc.HandlerCallDetails
@@ -46,7 +49,8 @@ class TypedCalls(ServerInterceptor):
     def _unary(self, answer: Any, read: Any, method: str) -> Any:
         async def typed(data: bytes, context: Context) -> Any:
             async with self._outcome(context, method):
-                return await answer(_message(read, data), context)
+                with self._traced(context, method):
+                    return await answer(_message(read, data), context)
 
         return typed
 
@@ -57,6 +61,11 @@ class TypedCalls(ServerInterceptor):
                     yield answer
 
         return typed
+
+    def _traced(self, context: Context, method: str) -> AbstractContextManager[Span]:
+        """Streams are not traced: they follow jobs, which have traces of their own."""
+        parent = headers_of(context.invocation_metadata()).get(TRACEPARENT)
+        return self._tracing.span(method.removeprefix("/"), {"rpc.system": "grpc"}, kind=Kind.SERVER, parent=parent)
 
     @asynccontextmanager
     async def _outcome(self, context: Context, method: str) -> AsyncIterator[None]:

@@ -36,7 +36,7 @@ async def grpc_serving(gateway: Gateway, host: str, port: int, *, ring: KeyRing 
     Calls under way then have `GRACE_SECONDS` to end: whoever watches or downloads goes on elsewhere from where it was.
     """
     limits = (("grpc.max_receive_message_length", gateway.settings.max_json_bytes), ("grpc.so_reuseport", 0))
-    interceptors = (TypedCalls(gateway.metrics.registry), KnownCallers(gateway.settings, ring))
+    interceptors = (TypedCalls(gateway.metrics.grpc_calls, gateway.tracing), KnownCallers(gateway.settings, ring))
     server = grpc.aio.server(interceptors=interceptors, options=limits)
     worlds, healths = Worlds(gateway), health.aio.HealthServicer()
     worlds_pb2_grpc.add_WorldsServicer_to_server(worlds, server)
