@@ -58,14 +58,25 @@ def with_names(schema: dict[str, Any]) -> dict[str, Any]:
     parts["modelCache"]["properties"]["components"]["additionalProperties"]["enum"] = [kind.value for kind in ComponentKind]
     stage["hosts"]["items"]["enum"] = list(POOLED)
     for settings, process in ((GatewaySettings, parts["gateway"]), (DispatcherSettings, parts["dispatcher"])):
-        process["properties"]["settings"]["propertyNames"]["enum"] = free(settings)
-    stage["settings"]["propertyNames"]["enum"] = free(StageEnvironment)
+        process["properties"]["settings"] = free(settings)
+    stage["settings"] = free(StageEnvironment)
     return schema
 
 
-def free(settings: type[ProcessSettings]) -> list[str]:
-    """The settings of a process that are given by their own names."""
-    return sorted(set(settings.model_fields) - SET_BY_THE_CHART[settings])
+def free(settings: type[ProcessSettings]) -> dict[str, Any]:
+    """The settings of a process that are given by their own names, each with its kind and bounds."""
+    fields = settings.model_json_schema()["properties"]
+    names = sorted(set(fields) - SET_BY_THE_CHART[settings])
+    return {
+        "description": f"Settings of the process by their names, as `{names[0]}`",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: _bounds(fields[name]) for name in names},
+    }
+
+
+def _bounds(field: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in field.items() if name not in {"title", "default", "description", "format"}}
 
 
 def table(schema: dict[str, Any], values: dict[str, Any]) -> str:
@@ -77,7 +88,7 @@ def leaves(schema: dict[str, Any], part: dict[str, Any], path: tuple[str, ...]) 
     """Every value that holds no others, with what it is. A stage's own values are those of `stageDefaults`."""
     for name, field in part["properties"].items():
         inner = schema["$defs"]["stage"] if field.get("$ref") == "#/$defs/stage" else field
-        if "properties" in inner:
+        if "properties" in inner and name != "settings":
             yield from leaves(schema, inner, (*path, name))
         elif name != "global":
             yield ".".join((*path, name)), field["description"]

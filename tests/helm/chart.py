@@ -16,6 +16,7 @@ PRESETS = {path.stem.removeprefix("values-"): path for path in sorted(CHART.glob
 GPU_PRESETS = [name for name in PRESETS if name.startswith("gpu-")]
 
 Object = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 EXTERNAL_REDIS = {"redis": {"bundled": {"enabled": False}, "external": {"urlSecret": {"name": "managed-redis"}}}}
 S3 = {
@@ -128,4 +129,4 @@ def environment(container: Object) -> dict[str, Any]:
 
 
 def _documents(text: str) -> list[Object]:
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, LOADER) if document]

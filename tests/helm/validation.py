@@ -28,8 +28,14 @@ def validate(item: dict[str, Any]) -> None:
     if (item["apiVersion"], item["kind"]) in CUSTOM:
         _custom(item["kind"]).validate({name: value for name, value in item.items() if name != "apiVersion"})
         return
+    _standard(json.dumps(item, sort_keys=True))
+
+
+@cache
+def _standard(item: str) -> None:
+    """Most objects are the same with most values."""
     for version in KUBERNETES:
-        kubernetes_validate.validate(item, version, strict=True)
+        kubernetes_validate.validate(json.loads(item), version, strict=True)
 
 
 @cache
