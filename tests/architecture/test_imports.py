@@ -29,7 +29,7 @@ ALLOWED = {
     "v1": set(),
     "sdk": {"worlds"},
     "outbound": set(),
-    "telemetry": {"worlds"},
+    "telemetry": {"worlds", "artifacts"},
     "gateway": {"worlds", "jobs", "artifacts", "guardrails", "outbound", "telemetry", "v1"},
     "worker": {"worlds", "jobs", "artifacts", "telemetry"},
     "dispatcher": {"worlds", "jobs", "artifacts", "outbound", "telemetry"},

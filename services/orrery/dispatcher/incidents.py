@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -25,15 +25,18 @@ class IncidentCounters(Collector):
 
     def __init__(self) -> None:
         self._last: Incidents | None = None
+        self._pools: frozenset[str] = frozenset()
 
-    def update(self, incidents: Incidents) -> None:
-        self._last = incidents
+    def update(self, incidents: Incidents, pools: Iterable[str]) -> None:
+        """`pools` begin at zero, so that the first increase is one."""
+        self._last, self._pools = incidents, self._pools.union(pools)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         last = self._last
         for kind, meaning in MEANINGS.items():
             family = CounterMetricFamily(f"orrery_{kind}", meaning, labels=["pool"])
-            for pool, count in (getattr(last, kind) if last else {}).items():
-                family.add_metric([pool], count)
+            counts: dict[str, int] = getattr(last, kind) if last else {}
+            for pool in sorted(self._pools.union(counts)):
+                family.add_metric([pool], counts.get(pool, 0))
             yield family
         yield GaugeMetricFamily("orrery_dead_jobs", "Jobs that are dead letters now", value=last.dead if last else None)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from orrery.dispatcher.incidents import IncidentCounters
 from orrery.dispatcher.sweeping import Sweep
+from orrery.dispatcher.webhooks import OUTCOMES
 from orrery.jobs.gauges import PoolGauges
 from orrery.telemetry.instruments import Instruments
 
@@ -44,13 +45,15 @@ def new_metrics(instruments: Instruments | None = None) -> Metrics:
     made = instruments or Instruments()
     metrics = Metrics(
         registry=made.registry,
-        webhooks=made.counter("webhook_attempts", "Attempts to deliver a webhook, by what came of them", "outcome"),
+        webhooks=made.counter(
+            "webhook_attempts", "Attempts to deliver a webhook, by what came of them", "outcome", known=OUTCOMES
+        ),
         pending=made.gauge("webhooks_pending", "Webhooks that are owed"),
         removed=made.counter("swept", "What sweeps removed, or in a dry run counted", "what", "done"),
         removed_bytes=made.counter("swept_bytes", "Bytes of the artifacts that sweeps removed or counted", "done"),
         stored=made.gauge("artifacts", "Artifacts at the last sweep, all and those that nothing names", "which"),
         stored_bytes=made.gauge("artifact_bytes", "Their bytes", "which"),
-        sweeps=made.counter("sweeps", "Sweeps, done and failed", "outcome"),
+        sweeps=made.counter("sweeps", "Sweeps, done and failed", "outcome", known=("done", "failed")),
     )
     made.collect(metrics.pools)
     made.collect(metrics.incidents)

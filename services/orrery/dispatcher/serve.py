@@ -116,8 +116,9 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 async def look(stores: Stores, metrics: Metrics) -> None:
     """Reads the pools once. A job store that does not answer is shown as down, and asked again at the next look."""
     try:
-        metrics.pools.update(await stores.jobs.pools())
-        metrics.incidents.update(await stores.jobs.incidents())
+        pools = await stores.jobs.pools()
+        metrics.pools.update(pools)
+        metrics.incidents.update(await stores.jobs.incidents(), pools)
         metrics.pending.set(await stores.deliveries.pending())
     except StoreUnavailable as error:
         log.warning("%s", error.message)

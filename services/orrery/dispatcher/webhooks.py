@@ -39,8 +39,9 @@ POLL_SECONDS = 0.5
 OUTAGE_SECONDS = 1.0
 USER_AGENT = "Orrery-Webhooks/1"
 
+OUTCOMES = ("delivered", "failed", "refused", "gone", "given_up")
 WELL = frozenset({"delivered", "gone"})
-"""Outcomes with which nothing is wrong here."""
+"""Of them those with which nothing is wrong here."""
 
 Events = AsyncGenerator[Event, None]
 

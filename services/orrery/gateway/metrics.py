@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orrery.gateway.following import ENDS
 from orrery.jobs.gauges import PoolGauges
 from orrery.telemetry.instruments import SLOW, Instruments
 from orrery.worlds.errors import OrreryError
@@ -57,7 +58,7 @@ def new_metrics(instruments: Instruments | None = None) -> Metrics:
         submitted=made.counter("jobs_submitted", "Jobs that this gateway took", "model", "workflow"),
         refused=made.counter("submit_rejections", "Requests for a job whose body was read and that were refused", "code"),
         decoding=made.histogram("upload_decode_seconds", "Decoding one upload and storing it, and waiting for a decoder"),
-        ended=made.counter("jobs_ended", f"Jobs that ended, {every}", "state"),
+        ended=made.counter("jobs_ended", f"Jobs that ended, {every}", "state", known=ENDS.values()),
         failed=made.counter("jobs_failed", f"Jobs that failed by the code of their error, {every}", "code"),
         job_seconds=made.histogram("job_seconds", f"From submission to completion, {every}", "model", "workflow", buckets=SLOW),
         eta_error=made.histogram(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -27,16 +27,26 @@ class Described:
 
 
 class Instruments:
-    """A registry, and what is in it. Names are given without `orrery_`, counters without `_total`."""
+    """A registry, and what is in it, beside what Prometheus' client says of every process.
+
+    Names are given without `orrery_`, counters without `_total`.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.described: list[Described] = []
 
-    def counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        """Raises `ValueError` for a name that is there."""
+    def counter(self, name: str, meaning: str, *labels: str, known: Iterable[str] = ()) -> Counter:
+        """With one label, `known` are values that begin at zero, so that the first increase is one.
+
+        Raises `ValueError` for a name that is there.
+        """
         self.described.append(Described(f"{PREFIX}{name}_total", "counter", meaning, labels))
-        return Counter(PREFIX + name, meaning, labels, registry=self.registry)
+        made = Counter(PREFIX + name, meaning, labels, registry=self.registry)
+        for value in known:
+            made.labels(value)
+        return made
 
     def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         """Raises `ValueError` for a name that is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from orrery.telemetry.tracing import NONE, TRACEPARENT, Attributes, Kind, Span
 
 _W3C = TraceContextTextMapPropagator()
 SCOPE = "orrery"
+LAST_SECONDS = 2.0
+"""So long a process that ends tries to send its last spans."""
 
 
 class OtlpSpan:
@@ -49,7 +52,8 @@ class OtlpTracing:
 
     def __init__(self, service: str, exporter: SpanExporter | None = None) -> None:
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        self._exporter = exporter or OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer(SCOPE)
 
     @contextmanager
@@ -77,4 +81,8 @@ class OtlpTracing:
                 raise
 
     def close(self) -> None:
+        giving_up = threading.Timer(LAST_SECONDS, self._exporter.shutdown)  # it would go on trying for longer
+        giving_up.start()
         self._provider.shutdown()
+        giving_up.cancel()
+        giving_up.join()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from orrery.artifacts.errors import StorageFull, StorageUnavailable
 from orrery.telemetry.instruments import Instruments
+from orrery.worlds.errors import ArtifactCorrupt
+
+CODES = tuple(error.code for error in (StorageUnavailable, StorageFull, ArtifactCorrupt))
 
 
 class ArtifactTraffic:
@@ -12,7 +16,7 @@ class ArtifactTraffic:
         self._read = instruments.counter("artifact_read_bytes", "Bytes that this process read from the artifact store")
         self._written = instruments.counter("artifact_written_bytes", "Bytes that this process wrote to the artifact store")
         self._failed = instruments.counter(
-            "artifact_errors", "Calls that the artifact store refused, and artifacts that were damaged", "code"
+            "artifact_errors", "Calls that the artifact store refused, and artifacts that were damaged", "code", known=CODES
         )
 
     def read(self, size: int) -> None:

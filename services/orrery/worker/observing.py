@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
@@ -107,6 +107,14 @@ class Observer:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self.metrics = WorkMetrics(telemetry.instruments)
+
+    def expect(self, pools: Iterable[str]) -> None:
+        """These begin at zero, so that the first increase is one."""
+        for stage, _, component in (pool.partition("/") for pool in pools):
+            for outcome in Outcome:
+                self.metrics.tasks.labels(stage, component, outcome)
+            for result in ("hit", "miss"):
+                self.metrics.memo.labels(stage, component, result)
 
     @contextmanager
     def task(self, claim: Claim) -> Iterator[Watch]:

@@ -47,6 +47,8 @@ class Worker:
         self._queue = queue
         self._runner = runner
         self._observer = observer or Observer(Telemetry())
+        for pools in settings.pools.values():
+            self._observer.expect(pools)
         self._draining = asyncio.Event()
         self._held: dict[str, Holding] = {}
 
