@@ -63,6 +63,7 @@ EVERYTHING = {
     "stages": {"denoiser": {"gpu": {"count": 1, "resource": "nvidia.com/mig-3g.40gb"}, "settings": {"checkpoint_seconds": 10}}},
     "stageDefaults": {"scaling": {"enabled": True}},
     "networkPolicy": {"gatewayFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+    "tracing": {"endpoint": "http://collector.monitoring:4318"},
     "test": {"apiKeySecret": {"name": "test-key"}},
 }
 

@@ -16,7 +16,7 @@ PROMETHEUS = Place("prometheus", {"app": "prometheus"}, namespace="monitoring")
 KEDA = Place("keda", {"app": "keda-operator"}, namespace="keda")
 NAMES = Place("kube-dns", {"k8s-app": "kube-dns"}, namespace="kube-system")
 STAGES = ("guardrail", "text-encoder", "video-encoder", "denoiser", "video-decoder", "publisher")
-PORTS = (22, 53, 80, 443, 6379, 8000, 8001, 8002, 8080, 9000, 9090, 9100)
+PORTS = (22, 53, 80, 443, 4318, 6379, 8000, 8001, 8002, 8080, 9000, 9090, 9100)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_a_bucket_and_a_redis_elsewhere_open_their_ports_alone() -> None:
 
 def test_the_web_is_open_to_those_who_fetch_and_deliver() -> None:
     network = network_of(EVERYTHING)
-    assert _outward(network, "gateway") == [80, 443]  # url_inputs
-    assert _outward(network, "dispatcher") == [80, 443]  # webhooks
-    assert _outward(network, "denoiser") == []
+    assert _outward(network, "gateway") == [80, 443, 4318]  # url_inputs
+    assert _outward(network, "dispatcher") == [80, 443, 4318]  # webhooks
+    assert _outward(network, "denoiser") == [4318]  # traces
 
 
 def test_the_gateway_can_be_kept_to_a_part_of_the_network() -> None:

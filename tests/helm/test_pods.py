@@ -14,7 +14,6 @@ from helm.security import violations
 from orrery.client.options import Connection
 from orrery.dispatcher.settings import DispatcherSettings
 from orrery.gateway.settings import GatewaySettings
-from orrery.jobs.server import CONNECTION_SECONDS
 from orrery.worker.settings import StageEnvironment
 from orrery.worker.triton_server import TritonOptions
 from orrery.worlds.environment import PREFIX, ProcessSettings, from_environment
@@ -24,7 +23,14 @@ SETTINGS: dict[str, type[ProcessSettings]] = {
     "dispatcher": DispatcherSettings,
     "stage": StageEnvironment,
 }
-OF_LIBRARIES = {"AWS_REGION", "AWS_ENDPOINT", "AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+OF_LIBRARIES = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "AWS_REGION",
+    "AWS_ENDPOINT",
+    "AWS_ALLOW_HTTP",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+}
 OF_OTHERS = {"video": {"ORRERY_API_KEY"}, "redis": {"VALKEYCLI_AUTH"}}
 SECRET = re.compile("PASSWORD|SECRET|TOKEN|AUTH|ACCESS_KEY|API_KEY$")
 OF_THE_IMAGE = {"ORRERY_MODELS_DIR": "/opt/models", "ORRERY_RUN_DIR": "/tmp/orrery"}
@@ -153,7 +159,13 @@ def test_the_password_of_the_bundled_store_is_put_together_by_kubernetes() -> No
 def test_the_bundled_store_keeps_what_was_accepted() -> None:
     (redis,) = one(render({}), "StatefulSet", "redis")["spec"]["template"]["spec"]["containers"]
     options = dict(zip(redis["args"][::2], redis["args"][1::2], strict=True))
-    assert options == {"--dir": "/data", "--appendonly": "yes", "--maxmemory-policy": "noeviction", "--save": ""}
+    assert options == {
+        "--protected-mode": "no",
+        "--dir": "/data",
+        "--appendonly": "yes",
+        "--maxmemory-policy": "noeviction",
+        "--save": "",
+    }
     assert one(render({}), "StatefulSet", "redis")["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
 
 
@@ -162,7 +174,7 @@ def test_a_stage_is_waited_for_until_it_has_handed_its_work_back_and_stopped_tri
     pod = one(render({"stageDefaults": {"drainSeconds": drain}}), "Deployment", "denoiser")["spec"]["template"]["spec"]
     assert environment(pod["containers"][0])["ORRERY_DRAIN_SECONDS"] == str(drain)
     exit_timeout = TritonOptions.__dataclass_fields__["exit_timeout"].default
-    assert pod["terminationGracePeriodSeconds"] > drain + CONNECTION_SECONDS + exit_timeout + 5
+    assert pod["terminationGracePeriodSeconds"] > drain + exit_timeout + 5 + 10
 
 
 def test_a_gateway_is_waited_for_until_its_requests_have_ended() -> None:

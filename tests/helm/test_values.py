@@ -64,6 +64,7 @@ WRONG: list[tuple[str, Any]] = [
     ("networkPolicy.gatewayFrom", [{"cidr": "10.0.0.0/8"}]),
     ("networkPolicy.kedaFrom", []),
     ("monitoring.labels", {"release": 1}),
+    ("tracing.endpoint", "collector:4318"),
     ("test.seconds", 0),
 ]
 

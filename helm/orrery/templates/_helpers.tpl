@@ -105,10 +105,14 @@ securityContext:
       key: {{ index . 2 }}
 {{- end -}}
 
-{{/* How gateway, dispatcher and stages reach the job store and the artifacts. */}}
+{{/* How gateway, dispatcher and stages reach the job store, the artifacts and whoever takes traces. */}}
 {{- define "orrery.stores" -}}
 {{- include "orrery.jobStore" . }}
 {{ include "orrery.artifactStore" . }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "orrery.jobStore" -}}
@@ -131,7 +135,7 @@ securityContext:
 {{- $s3 := .Values.artifacts.s3 -}}
 {{- if eq .Values.artifacts.kind "volume" -}}
 - name: ORRERY_ARTIFACTS_URL
-  value: file:///artifacts
+  value: file:///var/lib/orrery/artifacts
 {{- else -}}
 - name: ORRERY_ARTIFACTS_URL
   value: {{ required "artifacts.s3.url: name the bucket, as in s3://bucket/prefix" $s3.url }}
@@ -159,7 +163,7 @@ securityContext:
 {{- define "orrery.artifactMount" -}}
 {{- if eq .Values.artifacts.kind "volume" }}
 - name: artifacts
-  mountPath: /artifacts
+  mountPath: /var/lib/orrery/artifacts
 {{- end }}
 {{- end -}}
 
