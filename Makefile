@@ -57,6 +57,7 @@ stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's c
 
 docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code, docs/hostile-inputs.md from the tests
 	$(BIN)/python build/reference.py docs/api.md
+	$(BIN)/python build/dashboard.py helm/orrery/files/dashboard.json
 	PYTHONPATH=tests $(BIN)/python -m gateway.hostile.page > docs/hostile-inputs.md
 
 clean:  ## Remove what the other verbs made
