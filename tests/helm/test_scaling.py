@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from helm.chart import VARIANTS, Object, one, render
-from orrery.jobs.gauges import PoolGauges
+from orrery.dispatcher.metrics import new_metrics
 from orrery.jobs.records import PoolStatus
 from orrery.worlds.contracts import POOLED
 
@@ -25,10 +25,9 @@ def scaled(values: dict[str, Any], stage: str = "denoiser") -> Object:
 
 def told(pools: dict[str, PoolStatus]) -> str:
     """What the dispatcher answers when these are the pools."""
-    gauges, registry = PoolGauges(), CollectorRegistry()
-    gauges.update(pools)
-    registry.register(gauges)
-    return generate_latest(registry).decode()
+    metrics = new_metrics()
+    metrics.pools.update(pools)
+    return generate_latest(metrics.registry).decode()
 
 
 def read(page: str, location: str) -> float:
@@ -102,10 +101,8 @@ def test_a_stage_that_sleeps_is_asked_about_without_an_error() -> None:
 
 def test_without_a_job_store_there_is_no_number_that_could_scale_anything() -> None:
     """KEDA leaves a Deployment as it is while its scaler fails."""
-    registry = CollectorRegistry()
-    registry.register(PoolGauges())
     with pytest.raises(StopIteration):
-        read(generate_latest(registry).decode(), 'orrery_stage_depth{stage="denoiser"}')
+        read(generate_latest(new_metrics().registry).decode(), 'orrery_stage_depth{stage="denoiser"}')
 
 
 def test_keda_asks_the_dispatcher_of_the_release() -> None:

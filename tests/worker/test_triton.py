@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
+import httpx
 import pytest
 
 from orrery.jobs.memory import MemoryJobs
@@ -12,6 +14,7 @@ from orrery.jobs.records import Priority
 from orrery.worker.runner import CheckpointPolicy
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_server import TritonServer
+from orrery.worlds.contracts import DENOISER
 from worker.rig import Rig, eventually, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -57,6 +60,34 @@ async def test_a_triton_that_is_killed_costs_the_steps_since_the_last_checkpoint
     assert (task.state, task.attempt) == ("done", 2)
     assert STEPS <= task.steps_run < STEPS + 50, "far fewer than the hundred that were done"
     assert await rig.result("batch") == expected
+
+
+async def test_a_triton_tells_its_metrics_once_every_model_is_loaded_which_is_how_a_stage_is_known_to_be_ready(
+    triton: TritonStages, triton_server: TritonServer
+) -> None:
+    url = f"http://127.0.0.1:{triton_server.options.metrics_port}/metrics"
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(120):
+        assert await _answers(client, url)
+        assert triton_server.pid is not None
+        os.kill(triton_server.pid, signal.SIGKILL)
+        while await _answers(client, url):
+            await asyncio.sleep(0.01)
+        while not await _answers(client, url):
+            await asyncio.sleep(0.01)
+        # A channel that was there before waits a while until it tries again.
+        fresh = TritonStages(f"127.0.0.1:{triton_server.options.grpc_port}", shm_bytes=1 << 28)
+        assert [await fresh.ready(model) for model in triton_server.options.models] == [True, True]
+        await fresh.aclose()
+    async with asyncio.timeout(60):
+        while not await triton.ready(DENOISER.name):
+            await asyncio.sleep(0.1)
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def calmly(triton: TritonStages) -> bytes:
