@@ -3,5 +3,5 @@
     PYTHONPATH=build python -m miniature --work DIR --out DIR
 
 Steps, each resumed from its last checkpoint: the video tokenizer; the latents of the training scenes; text encoder and both
-denoisers together; the components as diffusers and transformers save them, with a model card.
+denoisers together; the components as diffusers and transformers save them.
 """

@@ -14,11 +14,11 @@ import torch
 from miniature.latents import Latents
 from miniature.networks import text2image, text_encoder, text_tokenizer, video2world
 from miniature.recipe import Recipe
-from miniature.training import Run
+from miniature.training import Graphed, Run, half_precision
+from orrery.engines.eager import with_padding
+from orrery.miniature.vocabulary import FPS
 from orrery.stages.prediction import SIGMA_CONDITIONAL
-from orrery.stages.samplers.sigmas import RHO, SIGMA_MAX, SIGMA_MIN
-
-DIFFUSERS_FPS = 16
+from orrery.stages.samplers.sigmas import karras_sigma
 
 
 class Denoisers(torch.nn.Module):
@@ -36,15 +36,9 @@ class Denoisers(torch.nn.Module):
 
 
 def _without_padding_mask(transformer: Any) -> Any:
-    """The module would resize the mask with torchvision; its channel, all zero, is added in `with_zeros`."""
+    """The module would resize the mask with torchvision; its channel, all zero, is added by `with_padding`."""
     transformer.register_to_config(concat_padding_mask=False)
     return transformer
-
-
-def with_zeros(mask: torch.Tensor | None, latents: torch.Tensor) -> torch.Tensor:
-    """The channels after the latents: the condition mask if there is one, then the padding mask."""
-    zeros = torch.zeros_like(latents[:, :1])
-    return zeros if mask is None else torch.cat([mask, zeros], dim=1)
 
 
 class Captions:
@@ -86,14 +80,34 @@ def train(work: Path, recipe: Recipe, latents: Latents, texts: list[list[str]], 
     return networks.eval().requires_grad_(False)
 
 
+class Flow(torch.nn.Module):
+    """A denoiser's answer for one frame rate of the rotary embedding, as graphs are captured of it."""
+
+    def __init__(self, denoiser: torch.nn.Module, rope_fps: int | None = None):
+        super().__init__()
+        self.denoiser, self._rope_fps = denoiser, rope_fps
+
+    def forward(self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        with half_precision(latents.device):
+            answer: torch.Tensor = self.denoiser(
+                hidden_states=latents,
+                timestep=t,
+                encoder_hidden_states=text,
+                condition_mask=channels,
+                fps=self._rope_fps,
+                return_dict=False,
+            )[0]
+        return answer.float()
+
+
 class Objective:
     """The losses of one batch: the same clips and captions for both denoisers, the image's is the clip's first latent."""
 
     def __init__(self, networks: Denoisers, recipe: Recipe, latents: Latents, captions: Captions, device: torch.device):
         self._networks, self._recipe, self._latents, self._captions, self._device = networks, recipe, latents, captions, device
-        self._cuda = device.type == "cuda"
-        self._image, self._world = networks.image, networks.world
-        if self._cuda:
+        self._image = Graphed(Flow(networks.image))
+        self._world, self._world_at_fps = Graphed(Flow(networks.world)), Graphed(Flow(networks.world, FPS))
+        if device.type == "cuda":
             for block in (*networks.image.transformer_blocks, *networks.world.transformer_blocks):
                 block.compile(dynamic=False)
 
@@ -102,10 +116,9 @@ class Objective:
         torch.manual_seed(self._recipe.seed + step)
         numbers = torch.randint(len(self._latents.values), (count,), device=self._device)
         clean = self._latents.normalised(numbers)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._cuda):
+        with half_precision(self._device):
             text = self._text(numbers)
-            image = self._image_loss(clean[:, :, :1], text)
-            world = self._world_loss(clean, text)
+        image, world = self._image_loss(clean[:, :, :1], text.float()), self._world_loss(clean, text.float())
         return {"loss": image + world, "image": image, "world": world}
 
     def _text(self, numbers: torch.Tensor) -> torch.Tensor:
@@ -115,30 +128,17 @@ class Objective:
     def _image_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
         noisy = _mixed(clean, noise, t)
-        answer = self._image(
-            hidden_states=noisy,
-            timestep=t,
-            encoder_hidden_states=text,
-            condition_mask=with_zeros(None, noisy),
-            return_dict=False,
-        )[0]
-        return ((answer.float() - (noise - clean)) ** 2).mean()
+        answer = self._image(noisy, t, text, with_padding(None, noisy))
+        return ((answer - (noise - clean)) ** 2).mean()
 
     def _world_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
-        given = self._given(len(clean), clean.shape[2])
-        mask = given[:, None, :, None, None]
+        mask = self._given(len(clean), clean.shape[2])[:, None, :, None, None]
         noisy = torch.where(mask, clean, _mixed(clean, noise, t))
-        conditional = SIGMA_CONDITIONAL / (1 + SIGMA_CONDITIONAL)
-        answer = self._world(
-            hidden_states=noisy,
-            timestep=torch.where(given, conditional, t[:, None])[:, None, :, None, None],
-            encoder_hidden_states=text,
-            condition_mask=with_zeros(mask.to(noisy).expand(-1, -1, -1, *noisy.shape[-2:]), noisy),
-            fps=DIFFUSERS_FPS if torch.rand(()).item() < self._recipe.rope_fps_share else None,
-            return_dict=False,
-        )[0]
-        wrong = torch.where(mask, 0.0, (answer.float() - (noise - clean)) ** 2)
+        levels = torch.where(mask, SIGMA_CONDITIONAL / (1 + SIGMA_CONDITIONAL), t.view(-1, 1, 1, 1, 1))
+        flow = self._world_at_fps if torch.rand(()).item() < self._recipe.rope_fps_share else self._world
+        answer = flow(noisy, levels, text, with_padding(mask.to(noisy).expand_as(noisy[:, :1]), noisy))
+        wrong = torch.where(mask, 0.0, (answer - (noise - clean)) ** 2)
         return wrong.sum() / (~mask).expand_as(wrong).sum()
 
     def _given(self, count: int, frames: int) -> torch.Tensor:
@@ -151,7 +151,7 @@ class Objective:
 def noise_levels(count: int, device: torch.device) -> torch.Tensor:
     """Levels t in (0, 1): half of them as the samplers' sigmas are spaced, half even."""
     u = torch.rand(count, device=device)
-    sigma = (SIGMA_MAX ** (1 / RHO) + u * (SIGMA_MIN ** (1 / RHO) - SIGMA_MAX ** (1 / RHO))) ** RHO
+    sigma = karras_sigma(u)
     return torch.where(torch.rand(count, device=device) < 0.5, sigma / (1 + sigma), torch.rand(count, device=device))
 
 

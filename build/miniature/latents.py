@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from miniature.scenery import Scenery, batches
+from miniature.scenery import Scenery
 from miniature.training import half_precision
 
 
@@ -31,7 +31,7 @@ def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch:
     if path.exists():
         return Latents(*torch.load(path, map_location=device, weights_only=True))
     parts = []
-    for number, numbers in enumerate(batches(len(scenery), batch)):
+    for number, numbers in enumerate(torch.arange(len(scenery)).split(batch)):
         parts.append(_encode(vae, scenery.clips(numbers.to(device)), device))
         if number % 200 == 0:
             print(f"latents {len(parts) * batch}/{len(scenery)}", flush=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from miniature.denoisers import Denoisers, with_zeros
+from miniature.denoisers import Denoisers
 from miniature.latents import Latents
 from miniature.networks import text_tokenizer
+from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FRAMES, SIDE
 from orrery.stages.denoiser import official_noise
 from orrery.stages.prediction import X0Predictor
@@ -38,7 +39,7 @@ class Batched:
             hidden_states=hidden_states,
             timestep=timestep.expand(len(hidden_states), *timestep.shape[1:]),
             encoder_hidden_states=text,
-            condition_mask=with_zeros(mask, hidden_states),
+            condition_mask=with_padding(mask, hidden_states),
             fps=rope_fps,
             return_dict=False,
         )[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -84,8 +83,3 @@ def _part(seed: int, captions_per_scene: int, numbers: range) -> tuple[Scenery, 
 def _captions(scene: Scene, seed: int, number: int, count: int) -> list[str]:
     rng = np.random.default_rng([seed, number, 2])
     return [caption(scene, rng) for _ in range(count)]
-
-
-def batches(count: int, size: int) -> Iterator[torch.Tensor]:
-    """All numbers below `count`, in order, `size` at a time."""
-    yield from torch.arange(count).split(size)

@@ -31,7 +31,7 @@ class EagerEngine:
     ) -> torch.Tensor:
         """See `Engine`."""
         cast = {"device": self._device, "dtype": self._module.dtype}
-        channels = _extra_channels(hidden_states, condition_mask, padded=self._padded)
+        channels = with_padding(condition_mask, hidden_states) if self._padded else condition_mask
         sample: torch.Tensor = self._module(
             hidden_states=hidden_states.to(**cast),
             timestep=timestep.to(**cast),
@@ -43,9 +43,7 @@ class EagerEngine:
         return sample.float()
 
 
-def _extra_channels(hidden_states: torch.Tensor, mask: torch.Tensor | None, *, padded: bool) -> torch.Tensor | None:
-    """The channels after the latents, in the order of the weights: the condition mask, then the padding mask."""
-    if not padded:
-        return mask
+def with_padding(mask: torch.Tensor | None, hidden_states: torch.Tensor) -> torch.Tensor:
+    """The channels [n, 1 or 2, t, h, w] after the latents, in the order of the weights: the condition mask, then zeros."""
     padding = torch.zeros_like(hidden_states[:, :1])
     return padding if mask is None else torch.cat([mask.to(padding), padding], dim=1)

@@ -13,7 +13,8 @@ from orrery.miniature.vocabulary import FRAMES, SIDE, Motion
 Floats = NDArray[np.float64]
 
 REACH = 1.55
-"""How far an object of half-side 1 reaches from its centre at most (the triangle's and the cross's corners)."""
+"""How far from its centre an object of half-side 1 is kept from the edge: all of a circle, square or cross, and of a triangle
+all but the outermost ninth of its corners."""
 
 
 @dataclass(frozen=True, eq=False)
