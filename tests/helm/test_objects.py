@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import ValidationError
 
-from helm.chart import EVERYTHING, NAMESPACE, PRESETS, VARIANTS, lint, one, render, rendered
+from helm.chart import CHART, EVERYTHING, NAMESPACE, PRESETS, VARIANTS, lint, one, render, rendered
 from helm.validation import CUSTOM, validate
 
 
@@ -46,9 +48,16 @@ def test_the_validator_refuses_what_is_wrong() -> None:
 
 
 def test_everything_that_is_custom_is_rendered_and_so_validated() -> None:
-    values = EVERYTHING | {"monitoring": {"serviceMonitors": True, "alerts": True}}
-    kinds = {(item["apiVersion"], item["kind"]) for item in render(values)}
+    kinds = {(item["apiVersion"], item["kind"]) for item in render(EVERYTHING)}
     assert kinds >= CUSTOM
+
+
+def test_alerts_and_dashboard_are_those_that_compose_has() -> None:
+    """Helm reads them as they are, though they have templates of Prometheus and Grafana in them."""
+    objects = render(EVERYTHING)
+    assert one(objects, "PrometheusRule", "alerts")["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    (dashboard,) = one(objects, "ConfigMap", "dashboard")["data"].values()
+    assert json.loads(dashboard) == json.loads((CHART / "files" / "dashboard.json").read_text())
 
 
 def test_each_stage_is_a_deployment_a_headless_service_and_a_disruption_budget() -> None:
