@@ -7,7 +7,9 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
+from orrery.jobs.calls import Calls, Word
 from orrery.jobs.keys import ROOT
 from orrery.jobs.outage import outages_named
 from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS
@@ -26,17 +28,22 @@ class Scripts:
 
     def __init__(self, client: Redis, *, events_kept: int):
         self._client = client
+        self._call = Calls(client)
         self._preface = _constants(events_kept) + "".join(map(_source, SHARED))
         self._known: dict[str, Any] = {}
 
-    async def __call__(self, name: str, *args: str | int | float) -> Any:
+    async def __call__(self, name: str, *args: Word) -> Any:
         if not self._known:
             await check_version(self._client)
         if name not in self._known:
             text = "".join(map(_source, (*BEFORE.get(name, ()), name)))
             self._known[name] = self._client.register_script(self._preface + text)
+        script = self._known[name]
         with outages_named():
-            return await self._known[name](keys=[ROOT], args=args)
+            try:
+                return await self._call("EVALSHA", script.sha, 1, ROOT, *args)
+            except NoScriptError:
+                return await script(keys=[ROOT], args=args)
 
 
 def _source(name: str) -> str:
