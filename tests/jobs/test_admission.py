@@ -14,6 +14,7 @@ from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Idempotency, Submission
 from orrery.jobs.redis import RedisJobs
 from orrery.worlds.errors import IdempotencyConflict, JobNotFound, QueueFull, StageFailed
+from orrery.worlds.plan import Plan
 
 Make = Callable[..., Setting]
 
@@ -198,3 +199,20 @@ async def test_no_more_than_the_bound_get_in_at_once(make: Make) -> None:
     answers = await asyncio.gather(*(setting.jobs.submit(submission(f"job-{n}")) for n in range(20)), return_exceptions=True)
     assert sum(isinstance(answer, QueueFull) for answer in answers) == 13
     assert (await setting.jobs.pools())["encode"].waiting == 7
+
+
+@pytest.mark.parametrize("plan", [single(), diamond()], ids=["single", "diamond"])
+async def test_what_was_entered_is_what_is_kept(make: Make, plan: Plan) -> None:
+    setting = make()
+    given = {
+        "notes": {"input": {"frames": 1, "of": ["a", None]}},
+        "tenant": "ann",
+        "priority": "interactive",
+        "trace": "00-ab-cd-01",
+    }
+    request = {"prompt": 'ein "Würfel"\n\u2028', "guidance_scale": 7.000000000000001, "size": {"width": 1, "tags": []}}
+    for name in ("first", "second"):
+        entered, place = await setting.jobs.enter(submission(name, plan, request=request, **given))
+        assert (entered, place) == (await setting.jobs.get(name), await setting.jobs.position(name))
+    assert place == 1
+    assert (await setting.jobs.enter(submission("first", plan)))[0] == await setting.jobs.get("first")

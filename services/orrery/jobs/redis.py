@@ -16,22 +16,20 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Literal, NoReturn, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from redis.asyncio import Redis
 
-from orrery.jobs import keys, wire
+from orrery.jobs import entering, keys, wire
 from orrery.jobs.answers import (
     PREVIEW_SECONDS,
     check_preview,
-    conflict,
     exhausted,
     missing_output,
     no_such_job,
     progress_data,
-    queue_full,
 )
 from orrery.jobs.fanout import Fanout
 from orrery.jobs.looks import Look, Looks
@@ -99,13 +97,8 @@ class RedisJobs:
         return await self._submit(submission, placed=True)
 
     async def _submit(self, submission: Submission, *, placed: bool) -> Look:
-        rules = self._rules
-        retention = rules.retention if submission.retention is None else submission.retention
-        limits = (retention, rules.max_waiting_per_pool, rules.max_waiting_per_tenant)
-        known = (*wire.idempotency_args(submission), math.ceil(rules.remembered))
-        more = (int(placed), submission.trace or "")
-        answer, *rest = await self._run("submit", *wire.submission_args(submission), *limits, *known, *more)
-        return _SUBMITTED[answer](*rest)
+        args = entering.args(submission, self._rules, placed=placed)
+        return entering.look_of(submission, await self._run("submit", *args))
 
     async def get(self, job_id: str) -> Job:
         return self._found(job_id, await self._run("get", job_id))
@@ -281,19 +274,3 @@ class RedisJobs:
 
 def _proof(claim: Claim) -> tuple[str, str, str, str]:
     return claim.job_id, claim.task.id, claim.worker, claim.token
-
-
-def _entered(snapshot: str, place: int) -> Look:
-    return wire.job(snapshot), None if place < 0 else place
-
-
-def _full(pool: str, excess: int, seconds: str, workers: int) -> NoReturn:
-    raise queue_full(pool, excess, float(seconds) if seconds else None, workers)
-
-
-def _conflict(job_id: str) -> NoReturn:
-    raise conflict(job_id)
-
-
-_SUBMITTED: dict[str, Callable[..., Look]] = {"ok": _entered, "full": _full, "conflict": _conflict}
-"""What becomes of the answers of `submit.lua`."""

@@ -3,70 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from orrery.jobs import graph
-from orrery.jobs.records import INCIDENTS, Claim, Event, Incidents, Job, JobState, Preview, PreviewNote, Signal, Submission
-from orrery.worlds.plan import ArtifactRef, Plan, Task, TaskOutput
+from orrery.jobs.records import INCIDENTS, Claim, Event, Incidents, Job, JobState, Preview, PreviewNote, Signal
+from orrery.worlds.plan import ArtifactRef, Task, TaskOutput
 
 Refs = TypeAdapter(dict[str, ArtifactRef])
 Sources = TypeAdapter(dict[str, TaskOutput])
-
-
-def submission_args(submission: Submission) -> list[str]:
-    """What `submit.lua` takes of the job itself."""
-    return [
-        submission.job_id,
-        submission.model,
-        submission.workflow,
-        json.dumps(submission.request),
-        json.dumps(submission.notes),
-        Sources.dump_json(submission.plan.result).decode(),
-        _tasks_text(submission.plan),
-        submission.tenant,
-        submission.priority,
-    ]
-
-
-def idempotency_args(submission: Submission) -> tuple[str, str]:
-    """The name of a submission's idempotency key, which is its tenant's own, and the digest of the body; none: empty."""
-    given = submission.idempotency
-    if given is None:
-        return "", ""
-    name = json.dumps([submission.tenant, given.key])
-    return hashlib.sha256(name.encode()).hexdigest(), given.body_digest
-
-
-def _tasks_text(plan: Plan) -> str:
-    """Its tasks as JSON. Nested JSON stays text inside the scripts: Lua would lose digits of floats and turn [] into {}."""
-    specs = [json.dumps(task.text) for task in plan.tasks]
-    rows = [f'{frame}, "spec": {spec}}}' for frame, spec in zip(_frames(graph.outline(plan)), specs, strict=True)]
-    return f"[{', '.join(rows)}]"
-
-
-@lru_cache(256)
-def _frames(outline: graph.Outline) -> tuple[str, ...]:
-    """The row of each task without its spec and its end: there are few outlines, and many jobs of each."""
-    followers, promised = graph.followers(outline), graph.promised(outline)
-    rows = [
-        {
-            "id": node.id,
-            "stage": node.stage,
-            "pool": node.pool,
-            "needs": json.dumps(node.needs),
-            "left": len(node.needs),
-            "followers": json.dumps(followers[node.id]),
-            "promised": json.dumps(promised[node.id]),
-        }
-        for node in outline.nodes
-    ]
-    return tuple(json.dumps(row)[:-1] for row in rows)
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
