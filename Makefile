@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: miniature help demo test check format bench chaos up config locks stubs docs models clean
+.PHONY: miniature help demo test test-helm check format bench chaos up config locks stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: models  ## Set up, then make one video from a prompt through Triton and th
 
 test: $(VENV)/.ready  ## Set up, then run every test
 	$(BIN)/python -m pytest
+
+test-helm: $(VENV)/.ready  ## Render the chart with the real Helm engine, and hold every object to what takes it
+	$(BIN)/python -m pytest tests/helm
 
 check: $(VENV)/.ready  ## Formatting, lint and types
 	$(BIN)/ruff format --check services tests build examples
@@ -58,6 +61,7 @@ stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's c
 docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code, docs/hostile-inputs.md from the tests
 	$(BIN)/python build/reference.py docs/api.md
 	$(BIN)/python build/dashboard.py helm/orrery/files/dashboard.json
+	$(BIN)/python build/chart.py helm/orrery docs/kubernetes.md
 	PYTHONPATH=tests $(BIN)/python -m gateway.hostile.page > docs/hostile-inputs.md
 
 clean:  ## Remove what the other verbs made
