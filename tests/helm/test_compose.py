@@ -135,6 +135,11 @@ def _options(words: list[str]) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
+@pytest.mark.parametrize("name", ["redis", "gateway", "dispatcher", *STAGES])
+def test_both_have_somebody_who_takes_note_of_the_ends_of_orphans(name: str) -> None:
+    assert (services()[name]["init"], pod(name)["shareProcessNamespace"]) == (True, True)
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_both_wait_as_long_for_a_stage_that_is_to_end(name: str) -> None:
     assert f"{pod(name)['terminationGracePeriodSeconds']}s" == services()[name]["stop_grace_period"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import helm_python
 import pytest
 import yaml
 from jsonschema import ValidationError
 
-from helm.chart import CHART, EVERYTHING, NAMESPACE, PRESETS, VARIANTS, lint, one, render, rendered
+from helm.chart import CHART, EVERYTHING, NAMESPACE, PRESETS, RELEASE, VARIANTS, lint, one, render, rendered
 from helm.validation import CUSTOM, validate
 
 
@@ -74,6 +76,48 @@ def test_a_stage_of_ones_own_is_one_entry() -> None:
     stage = one(objects, "Deployment", "encoders")["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "ORRERY_STAGES", "value": "text_encoder,video_encoder,video_decoder"} in stage["env"]
     assert "orrery-text-encoder" not in {item["metadata"]["name"] for item in objects}
+
+
+def test_what_a_stage_says_counts_more_than_what_holds_for_all_also_where_it_is_no_or_nothing() -> None:
+    values = {
+        "stageDefaults": {"scaling": {"enabled": True}, "gpu": {"count": 1}, "nodeSelector": {"a": "b"}, "replicas": 3},
+        "stages": {
+            "publisher": {"scaling": {"enabled": False}, "gpu": {"count": 0}, "replicas": 0, "nodeSelector": {"c": "d"}}
+        },
+    }
+    publisher = one(render(values), "Deployment", "publisher")["spec"]
+    assert publisher["replicas"] == 0
+    assert publisher["template"]["spec"]["containers"][0]["image"] == "orrery/stage:0.1.0"
+    assert publisher["template"]["spec"]["nodeSelector"] == {"a": "b", "c": "d"}
+
+
+def test_an_upgrade_changes_nothing_that_kubernetes_keeps_as_it_was() -> None:
+    """Selectors and the claims of a StatefulSet are for ever; a Job too, which therefore has another name."""
+
+    def kept(values: dict[str, Any]) -> dict[str, Any]:
+        made = {"modelCache": {"enabled": True, "components": {"t5-11b": "text_encoder"}}}
+        return {
+            f"{item['kind']} {item['metadata']['name']}": [
+                item["spec"].get(name) for name in ("selector", "serviceName", "volumeClaimTemplates")
+            ]
+            for item in render({**made, **values})
+            if item["kind"] in {"Deployment", "StatefulSet", "Job"}
+        }
+
+    before, after = kept({}), kept({"image": {"tag": "0.2.0"}, "stageDefaults": {"replicas": 2}})
+    jobs = {name for name in before | after if name.startswith("Job")}
+    assert len(jobs) == 2
+    assert {name: was for name, was in before.items() if name not in jobs} == {
+        name: now for name, now in after.items() if name not in jobs
+    }
+    selected = [selector["matchLabels"] for selector, *_ in before.values() if selector]
+    assert {key.rpartition("/")[2] for labels in selected for key in labels} == {"name", "instance", "component"}
+
+
+def test_what_is_packed_renders_the_same(tmp_path: Path) -> None:
+    archive = helm_python.package(CHART, destination=tmp_path)
+    with helm_python.Chart.load(archive) as packed:
+        assert packed.render(dict(EVERYTHING), name=RELEASE, namespace=NAMESPACE) == rendered(EVERYTHING)
 
 
 def test_a_release_by_another_name_has_no_object_of_this_one() -> None:

@@ -50,6 +50,8 @@ labels:
 serviceAccountName: {{ include "orrery.fullname" $root }}-{{ index . 1 }}
 automountServiceAccountToken: false
 enableServiceLinks: false
+# The first process is then Kubernetes' own, which takes note of the ends of orphans, as those that a killed Triton leaves.
+shareProcessNamespace: true
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
