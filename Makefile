@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: miniature help demo test test-helm check format bench chaos up config locks stubs docs models clean
+.PHONY: miniature help demo test test-compose test-helm check format bench chaos up config locks stubs docs models clean
 
 help:  ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,8 +24,11 @@ miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniatur
 demo: models  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
 	$(BIN)/orrery demo --models-dir $(MODELS)
 
-test: $(VENV)/.ready  ## Set up, then run every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.ready  ## Set up, then run every test but those of test-compose
+	$(BIN)/python -m pytest --ignore=tests/compose
+
+test-compose: $(VENV)/.ready  ## Build the images, then test docker compose up (starts a Docker engine where none runs: root on Debian)
+	$(BIN)/python -m pytest tests/compose
 
 test-helm: $(VENV)/.ready  ## Render the chart with the real Helm engine, and hold every object to what takes it
 	$(BIN)/python -m pytest tests/helm
