@@ -111,6 +111,8 @@ class Observer:
     def expect(self, pools: Iterable[str]) -> None:
         """These begin at zero, so that the first increase is one."""
         for stage, _, component in (pool.partition("/") for pool in pools):
+            for histogram in (self.metrics.wait, self.metrics.task, self.metrics.stage):
+                histogram.labels(stage, component)
             for outcome in Outcome:
                 self.metrics.tasks.labels(stage, component, outcome)
             for result in ("hit", "miss"):
