@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from helm.chart import VARIANTS, Object, one, render
+from jobs.setting import completion, single, submission
 from orrery.dispatcher.metrics import new_metrics
 from orrery.jobs.records import PoolStatus
+from orrery.jobs.redis import RedisJobs
 from orrery.worlds.contracts import POOLED
+from valkeys import own_valkey
 
 SELECTOR = re.compile(r'^(?P<name>\w+)\{(?P<label>\w+)="(?P<value>\w+)"\}$')
 
@@ -59,6 +63,24 @@ ASLEEP = VARIANTS["scale-to-zero"]
 def test_what_runs_counts_as_what_waits_does(waiting: int, running: int, wanted: int) -> None:
     page = told({"denoiser/one": PoolStatus(waiting=waiting, running=running, workers=running)})
     assert replicas(scaled(dict(ASLEEP)), page) == wanted
+
+
+async def test_a_job_wakes_its_stage_and_keeps_its_pod_until_it_is_done() -> None:
+    """On a real job store: while it is worked on nothing waits, and the pod must stay."""
+    with own_valkey() as url:
+        async with aclosing(RedisJobs.connect(url)) as jobs:
+            assert await wanted(jobs) == 0
+            await jobs.submit(submission(plan=single("denoiser")))
+            assert await wanted(jobs) == 1
+            claim = await jobs.claim(("denoiser",), "worker", wait=1.0)
+            assert claim is not None
+            assert ((await jobs.pools())["denoiser"].waiting, await wanted(jobs)) == (0, 1)
+            await jobs.complete(claim, completion(claim))
+            assert await wanted(jobs) == 0
+
+
+async def wanted(jobs: RedisJobs) -> int:
+    return replicas(scaled(dict(ASLEEP)), told(await jobs.pools()))
 
 
 def test_every_pool_of_a_stage_counts_and_no_other() -> None:
