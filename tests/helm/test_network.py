@@ -57,6 +57,13 @@ def test_a_process_reaches_the_job_store_and_nothing_else(network: Network, name
     assert [port for port in PORTS if network.allows(place, NAMES, port)] == [53]
 
 
+def test_names_may_be_resolved_by_a_cache_on_the_node() -> None:
+    cache = Place("cache", address="169.254.20.10")
+    network = network_of({"networkPolicy": {"namesAt": [{"ipBlock": {"cidr": "169.254.20.10/32"}}]}})
+    assert [port for port in PORTS if network.allows(network.places["gateway"], cache, port)] == [53]
+    assert not network.allows(network.places["gateway"], NAMES, 53)
+
+
 def test_the_job_store_asks_nobody(network: Network) -> None:
     assert reached(network, network.places["redis"]) == set()
     assert not any(network.allows(network.places["redis"], INTERNET, port) for port in PORTS)

@@ -63,6 +63,7 @@ WRONG: list[tuple[str, Any]] = [
     ("modelCache.components", {"t5-11b": "encoder"}),
     ("networkPolicy.gatewayFrom", [{"cidr": "10.0.0.0/8"}]),
     ("networkPolicy.kedaFrom", []),
+    ("networkPolicy.namesAt", []),
     ("monitoring.labels", {"release": 1}),
     ("tracing.endpoint", "collector:4318"),
     ("test.seconds", 0),
