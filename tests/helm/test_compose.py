@@ -58,7 +58,7 @@ def test_both_have_the_same_services() -> None:
 
 @pytest.mark.parametrize("name", ["redis", "gateway", "dispatcher", *STAGES])
 def test_both_run_the_same_image_by_its_own_command(name: str) -> None:
-    assert container(name)["image"].removeprefix("docker.io/") == services()[name]["image"]
+    assert container(name)["image"] == services()[name]["image"]
     if name not in STATEFUL:
         assert not {"command", "args"} & set(container(name))
         assert not {"command", "entrypoint"} & set(services()[name])
