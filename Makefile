@@ -61,8 +61,9 @@ stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's c
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
 	$(BIN)/python build/sync_client.py services/orrery/sdk
 
-docs: $(VENV)/.ready  ## Write the tables of docs/api.md from the code, docs/hostile-inputs.md from the tests
+docs: $(VENV)/.ready  ## Write the tables of docs/api.md and docs/operations.md and the dashboard from the code, docs/hostile-inputs.md from the tests
 	$(BIN)/python build/reference.py docs/api.md
+	$(BIN)/python build/operations.py docs/operations.md
 	$(BIN)/python build/dashboard.py helm/orrery/files/dashboard.json
 	$(BIN)/python build/chart.py helm/orrery docs/kubernetes.md
 	PYTHONPATH=tests $(BIN)/python -m gateway.hostile.page > docs/hostile-inputs.md
