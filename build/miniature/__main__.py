@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from miniature import components, curves, denoisers, latents, scoring, tokenizer
+from miniature import card, components, curves, denoisers, latents, scoring, tokenizer
 from miniature.recipe import RECIPES, Recipe
 from miniature.sampling import Choice, Studio
 from miniature.scenery import scenery
@@ -28,10 +28,12 @@ def main() -> None:
     whole = things.clips(torch.arange(min(2, len(things)), device=device))
     print(f"tokenizer: {tokenizer.psnr(vae, whole):.1f} dB", flush=True)
     networks = denoisers.train(arguments.work, recipe, encoded, texts, device)
-    if arguments.prompts:
-        scoring.show(scoring.score(Studio.of(vae, networks, encoded), arguments.prompts, Choice()))
+    choice = Choice()
+    scores = scoring.score(Studio.of(vae, networks, encoded), arguments.prompts, choice)
+    scoring.show(scores)
     curves.plot(arguments.work, arguments.work / "losses.png")
     components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
+    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
     print(f"{arguments.out}: {sum(f.stat().st_size for f in arguments.out.rglob('*') if f.is_file()) / 1e6:.1f} MB", flush=True)
 
 
@@ -45,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tokenizer-steps", type=int)
     parser.add_argument("--denoiser-steps", type=int)
     parser.add_argument("--scenes", type=int)
-    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end; 0 for none")
+    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
     return parser.parse_args()
 
 

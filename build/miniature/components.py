@@ -11,25 +11,31 @@ import torch
 
 from miniature.denoisers import Denoisers
 from miniature.networks import text_tokenizer
-from orrery.worlds.components import ComponentKind, write_manifest
+from orrery.stages.colours import fit_latent_rgb
+from orrery.worlds.catalog import find
+from orrery.worlds.components import ComponentKind, LatentRgb, write_manifest
+
+MODEL = find("miniature")
 
 
 def save(out: Path, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Replaces the components under `out`. The tokenizer's configuration holds the moments of its latents."""
+    """Replaces the components under `out` by those of the catalog. The video tokenizer is told the moments of its latents."""
     vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     for transformer in (networks.image, networks.world):
         transformer.register_to_config(concat_padding_mask=True)
-    _component(out / "miniature-t5", ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
-    _component(out / "miniature-wan-vae", ComponentKind.VIDEO_TOKENIZER, vae.half().save_pretrained)
-    _component(out / "miniature-text2image", ComponentKind.TRANSFORMER, networks.image.half().save_pretrained)
-    _component(out / "miniature-video2world", ComponentKind.TRANSFORMER, networks.world.half().save_pretrained)
+    _component(out / MODEL.text_encoder, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
+    _component(out / MODEL.video_tokenizer, ComponentKind.VIDEO_TOKENIZER, vae.half().save_pretrained)
+    rgb = fit_latent_rgb(out / MODEL.video_tokenizer)
+    for spec, network in ((MODEL.image, networks.image), (MODEL.world, networks.world)):
+        assert spec is not None
+        _component(out / spec.component, ComponentKind.TRANSFORMER, network.half().save_pretrained, rgb)
 
 
-def _component(folder: Path, kind: ComponentKind, write: Callable[[Path], None]) -> None:
+def _component(folder: Path, kind: ComponentKind, write: Callable[[Path], None], rgb: LatentRgb | None = None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write(folder)
-    write_manifest(folder, kind)
+    write_manifest(folder, kind, latent_rgb=rgb)
 
 
 def _text(encoder: Any, folder: Path) -> None:

@@ -10,17 +10,17 @@ class Recipe:
     """Steps are optimiser steps. Scenes are numbered from 0; the tokenizer draws its own beyond those of the denoisers."""
 
     seed: int = 20261120
-    scenes: int = 50_000
+    scenes: int = 75_000
     captions_per_scene: int = 4
 
-    tokenizer_steps: int = 4_000
+    tokenizer_steps: int = 12_800
     tokenizer_batch: int = 32
     tokenizer_frames: int = 9
     tokenizer_crop: int = 96
     tokenizer_rate: float = 1e-3
     kl_weight: float = 1e-5
 
-    denoiser_steps: int = 13_000
+    denoiser_steps: int = 28_000
     denoiser_batch: int = 256
     denoiser_rate: float = 1e-3
     warm_up: int = 500

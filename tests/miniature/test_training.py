@@ -15,15 +15,15 @@ from orrery.engines.eager import EagerEngine
 from orrery.stages.text_encoder import T5
 from orrery.stages.wan import WanTokenizer
 from orrery.worlds.catalog import find
-from orrery.worlds.components import installed, verify
+from orrery.worlds.components import installed, read_manifest, verify
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 MODEL = find("miniature")
 
 
-def train(folder: Path, prompts: int) -> str:
-    command = [sys.executable, "-m", "miniature", "--recipe", "smoke", "--prompts", str(prompts)]
+def train(folder: Path) -> str:
+    command = [sys.executable, "-m", "miniature", "--recipe", "smoke", "--prompts", "1"]
     command += ["--work", str(folder / "work"), "--out", str(folder / "components")]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "build")}
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240).stdout
@@ -32,7 +32,7 @@ def train(folder: Path, prompts: int) -> str:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    told = train(folder, prompts=1)
+    told = train(folder)
     assert [line.split()[0] for line in told.splitlines() if "direction" in line] == [
         "reconstructed",
         "text2world",
@@ -68,7 +68,19 @@ def test_the_stages_load_and_run_them(trained: Path) -> None:
     assert engine(latents, level, text[None], mask, None).shape == latents.shape
 
 
+def test_the_previews_of_both_denoisers_know_the_colours_of_the_video_tokenizer(trained: Path) -> None:
+    maps = {read_manifest(trained / "components" / spec.component).latent_rgb for spec in (MODEL.image, MODEL.world) if spec}
+    assert len(maps) == 1
+    assert None not in maps
+
+
+def test_the_model_card_says_how_it_was_trained_and_how_it_scores(trained: Path) -> None:
+    card = (trained / "components" / "README.md").read_text()
+    assert "| `denoiser_steps` | 3 |" in card
+    assert "\n| image2world | 0.000 | 0.000 | 0.000 | 0.000 |\n" in card
+
+
 def test_a_training_that_ended_is_resumed_at_its_end(trained: Path) -> None:
-    told = train(trained, prompts=0)
+    told = train(trained)
     assert "steps/s" not in told
     assert (trained / "work" / "losses.png").stat().st_size > 1000
