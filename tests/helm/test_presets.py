@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helm.chart import GPU_PRESETS, PRESETS, preset
+from helm.chart import GPU_PRESETS, PRESETS, ROOT, preset
 from orrery.worlds.catalog import find
 from orrery.worlds.components import SERVED_BY, ComponentKind
 
@@ -54,3 +54,12 @@ def test_a_card_that_is_taken_is_not_waited_for(name: str) -> None:
 @pytest.mark.parametrize("name", GPU_PRESETS)
 def test_a_preset_says_that_nobody_ran_it(name: str) -> None:
     assert "never run" in PRESETS[name].read_text()
+
+
+@pytest.mark.parametrize("name", GPU_PRESETS)
+def test_the_page_says_of_each_preset_what_it_serves(name: str) -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{PRESETS[name].name}` |")]
+    _, _, card, serves, _ = row.split("|")
+    assert f"{CARD_GB[name]} GB" in card
+    assert serves.replace("`", "").strip().split(", ") == preset(name)["models"]["served"]

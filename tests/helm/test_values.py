@@ -90,15 +90,23 @@ def test_a_wrong_value_fails_lint_by_its_name(path: str, value: Any) -> None:
     [
         ({"gateway": {"ingress": {"enabled": True, "hosts": ["a.example"]}}}, "gateway.apiKeysSecret.name"),
         ({"gateway": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "edge"}]}}}, "gateway.apiKeysSecret.name"),
+        ({"gateway": {"grpcRoute": {"enabled": True, "parentRefs": [{"name": "edge"}]}}}, "gateway.apiKeysSecret.name"),
         ({"gateway": {"service": {"type": "LoadBalancer"}}}, "gateway.apiKeysSecret.name"),
         ({"gateway": {"openToAnybody": True, "ingress": {"enabled": True}}}, "gateway.ingress.hosts"),
+        ({"gateway": {"openToAnybody": True, "httpRoute": {"enabled": True}}}, "gateway.httpRoute.parentRefs"),
+        ({"gateway": {"openToAnybody": True, "grpcRoute": {"enabled": True}}}, "gateway.grpcRoute.parentRefs"),
         ({"redis": {"bundled": {"enabled": False}}}, "redis.external.urlSecret.name"),
         ({"artifacts": {"kind": "s3"}}, "artifacts.s3.url"),
         ({"modelCache": {"enabled": True}}, "modelCache.components"),
     ],
+    ids=lambda part: part if isinstance(part, str) else None,
 )
-def test_values_that_do_not_go_together_are_refused_by_name(values: dict[str, Any], named: str) -> None:
-    with pytest.raises(helm_python.HelmRenderError, match=re.escape(named)):
+def test_values_that_do_not_go_together_fail_lint_and_rendering_by_the_name_of_what_is_missing(
+    values: dict[str, Any], named: str
+) -> None:
+    told = f"at '/{named.replace('.', '/')}'"
+    assert told in lint(values)[0]
+    with pytest.raises(helm_python.HelmValuesError, match=re.escape(told)):
         render(values)
 
 

@@ -121,8 +121,7 @@ securityContext:
 {{- $bundled := .Values.redis.bundled -}}
 {{- $external := .Values.redis.external.urlSecret -}}
 {{- if not $bundled.enabled -}}
-{{- $name := required "redis.external.urlSecret.name: name the secret with the URL of your Redis, or enable redis.bundled" $external.name -}}
-{{ include "orrery.secret" (list "ORRERY_REDIS_URL" $name $external.key) }}
+{{ include "orrery.secret" (list "ORRERY_REDIS_URL" $external.name $external.key) }}
 {{- else if $bundled.passwordSecret.name -}}
 {{ include "orrery.secret" (list "REDIS_PASSWORD" $bundled.passwordSecret.name $bundled.passwordSecret.key) }}
 - name: ORRERY_REDIS_URL
@@ -140,7 +139,7 @@ securityContext:
   value: file:///var/lib/orrery/artifacts
 {{- else -}}
 - name: ORRERY_ARTIFACTS_URL
-  value: {{ required "artifacts.s3.url: name the bucket, as in s3://bucket/prefix" $s3.url }}
+  value: {{ $s3.url }}
 {{- with $s3.region }}
 - name: AWS_REGION
   value: {{ . }}
