@@ -19,6 +19,7 @@ SUITE = "bookworm"
 SYSTEM = ("python3.11", "libpython3.11", "ca-certificates")
 CLIENT = ("redis-tools", "libjemalloc2", "liblzf1", "libatomic1")
 """redis-cli and its libraries: the wheel that the tests have Valkey from brings the server alone."""
+NOT_IN_THE_OFFICIAL_ONE = ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*_*", "usr/lib/python3*/EXTERNALLY-MANAGED")
 
 VALKEY_DOCKERFILE = f"""\
 FROM {PYTHON}
@@ -46,12 +47,15 @@ def python(engine: Engine) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(SYSTEM)}", SUITE, str(root), debian()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    for path in [*(root / "var/cache/apt/archives").glob("*.deb"), *root.glob("usr/lib/python3*/EXTERNALLY-MANAGED")]:
-        path.unlink()
+    for pattern in NOT_IN_THE_OFFICIAL_ONE:
+        for path in root.glob(pattern):
+            path.unlink()
     for name in ("python", "python3", "python3.11"):
         (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3.11")
     packages = root / "usr/local/lib/python3.11/dist-packages"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", packages, "pip"], check=True)
+    # Where pip puts its program when it is told a folder; the official image has it in /usr/local/bin.
+    shutil.rmtree(packages / "bin")
     path = "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
     archive = CACHE / "python-root.tar"
     subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
