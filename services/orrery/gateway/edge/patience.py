@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orrery.gateway.edge.errors import RequestTooSlow
+from orrery.gateway.edge.gathering import Gathered
 from orrery.gateway.edge.settings import EdgeSettings
 
 
@@ -53,7 +54,7 @@ class HeadInTime(H11Protocol):
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport, self.loop))
         self._wait()
 
     def data_received(self, data: bytes) -> None:
