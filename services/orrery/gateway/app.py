@@ -49,6 +49,7 @@ from orrery.telemetry.tracing import UNTRACED
 from orrery.worlds.errors import JobNotFound
 
 ROUTERS = (
+    videos.hot,
     videos.router,
     sync.router,
     derived.router,

@@ -53,10 +53,15 @@ class Gateway:
         return CATALOG[name]
 
 
-async def gateway_of(request: Request) -> Gateway:
-    """A coroutine, for FastAPI has plain functions wait for a thread."""
+def gateway_of(request: Request) -> Gateway:
+    """The one of the app that the request came to."""
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
-Context = Annotated[Gateway, Depends(gateway_of)]
+async def _resolved(request: Request) -> Gateway:
+    """A coroutine, for FastAPI has plain functions wait for a thread."""
+    return gateway_of(request)
+
+
+Context = Annotated[Gateway, Depends(_resolved)]
