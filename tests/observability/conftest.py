@@ -29,6 +29,7 @@ class Observed:
     prometheus: Prometheus
     collector: Collector
     traced: dict[str, Any]
+    logs: Path
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +57,4 @@ def observed(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Ite
             traced = load.run(stack, f"{collector.url}/hook", f"00-{TRACE}-{PARENT}-01")
             time.sleep(SCRAPES_SECONDS)
             assert [value for value in prometheus.values("up") if value != 1] == []
-            yield Observed(prometheus, collector, traced)
+            yield Observed(prometheus, collector, traced, home / "logs")

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from fastapi import FastAPI
 
 from orrery.artifacts import ObjectArtifacts, open_store
 from orrery.gateway.app import create_app
@@ -82,6 +83,7 @@ def _empty(tensor: Any) -> Any:
 
 @dataclass
 class Rig:
+    app: FastAPI
     client: httpx.AsyncClient
     jobs: MemoryJobs
     deliveries: MemoryDeliveries
@@ -95,12 +97,11 @@ class Rig:
         answer = await self.client.post("/v1/videos", json=body, headers=dict(headers or {}))
         assert answer.status_code == 202, answer.text
         job_id = answer.json()["id"]
-
-        async def ended() -> bool:
-            return (await self.jobs.get(job_id)).state.ended
-
-        await eventually(ended)
+        await eventually(lambda: self.ended(job_id))
         return await self.jobs.get(job_id)
+
+    async def ended(self, job_id: str) -> bool:
+        return (await self.jobs.get(job_id)).state.ended
 
 
 @asynccontextmanager
@@ -117,7 +118,7 @@ async def rig_of(gateway: Telemetry, worker: Telemetry, **settings: Any) -> Asyn
         working(_worker(jobs, artifacts, stages, worker)),
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
     ):
-        yield Rig(client, jobs, deliveries, stages, gateway, worker)
+        yield Rig(app, client, jobs, deliveries, stages, gateway, worker)
 
 
 def _worker(jobs: MemoryJobs, artifacts: ObjectArtifacts, stages: Mapping[str, StageFunction], telemetry: Telemetry) -> Worker:

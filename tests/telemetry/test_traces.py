@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from grpc import aio
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 
@@ -16,12 +17,15 @@ from dispatcher.receiver import receiving
 from gateway.samples import png
 from orrery.dispatcher.messages import messages
 from orrery.dispatcher.webhooks import Receivers, Webhooks
+from orrery.gateway.rpc.server import grpc_serving
 from orrery.jobs.cancelling import end
 from orrery.jobs.deliveries import Delivery
 from orrery.telemetry.logs import JsonFormatter
 from orrery.telemetry.otlp import LAST_SECONDS
 from orrery.telemetry.process import Telemetry
 from orrery.telemetry.tracing import UNTRACED
+from orrery.v1.worlds_pb2 import CreateRequest
+from orrery.v1.worlds_pb2_grpc import WorldsStub
 from orrery.worlds.errors import StageUnavailable
 from telemetry.collector import Collector, collecting
 from telemetry.rig import Rig, rig_of
@@ -108,6 +112,21 @@ async def test_a_retry_is_a_second_span_of_the_same_trace(rig: Rig, collector: C
     failed, done = (next(span for span in collector.spans if span.parent == task.id) for task in (first, second))
     assert (failed.name, failed.error, done.error) == ("triton denoiser", True, False)
     assert job.tasks[4].attempt == 2
+
+
+async def test_a_call_over_grpc_begins_a_trace_or_goes_on_in_one(rig: Rig, collector: Collector) -> None:
+    async with (
+        grpc_serving(rig.app.state.gateway, "127.0.0.1", 0) as port,
+        aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        request = CreateRequest(prompt="a ball rolls", num_inference_steps=4, num_frames=9)
+        world = await WorldsStub(channel).Create(request, metadata=(("traceparent", TRACEPARENT),))
+        await eventually(lambda: rig.ended(world.id))
+    close(rig)
+    call = collector.one("orrery.v1.Worlds/Create")
+    assert (call.trace, call.parent, call.kind) == (TRACE, PARENT, SERVER)
+    assert collector.one("submit").parent == call.id
+    assert collector.one("task publish").trace == TRACE
 
 
 async def test_what_was_done_before_is_traced_as_a_memo_without_a_call(rig: Rig, collector: Collector) -> None:

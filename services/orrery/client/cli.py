@@ -82,6 +82,8 @@ def dispatcher() -> None:
 @app.command()
 def stage() -> None:
     """Triton and its worker (settings from ORRERY_* variables)."""
+    # Read when gRPC is imported. Its handlers of a fork write lines that are no JSON; what we fork becomes another program.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from orrery.client.stage import run_stage
     from orrery.telemetry import logs
 

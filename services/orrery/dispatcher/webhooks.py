@@ -24,6 +24,7 @@ from orrery.jobs.deliveries import Cursor, Deliveries, Delivery
 from orrery.jobs.records import Event
 from orrery.jobs.store import JobStore
 from orrery.outbound.addresses import AddressRefused, AddressUnknown, address_of
+from orrery.telemetry.logs import about
 from orrery.telemetry.tracing import UNTRACED, Kind, Tracing
 from orrery.worlds.errors import JobNotFound, StoreUnavailable
 
@@ -189,21 +190,27 @@ class Webhooks:
 
     async def _deliver(self, client: httpx.AsyncClient, receivers: Receivers, delivery: Delivery) -> None:
         attributes: dict[str, str | int] = {"orrery.job.id": delivery.job_id, "orrery.webhook.attempt": delivery.attempts + 1}
-        with self._tracing.span("webhook", attributes, kind=Kind.CLIENT, parent=delivery.trace) as span:
+        with (
+            about(job=delivery.job_id),
+            self._tracing.span("webhook", attributes, kind=Kind.CLIENT, parent=delivery.trace) as span,
+        ):
             outcome = await attempt(client, receivers, delivery)
             if not outcome.final and delivery.attempts + 1 >= receivers.attempts:
                 outcome = Outcome("given_up", final=True, why=outcome.why)
+            self._counted.labels(outcome.name).inc()
             span.set({"orrery.webhook.outcome": outcome.name})
             if outcome.name not in WELL:
                 span.failed(outcome.name)
-        self._counted.labels(outcome.name).inc()
-        host = httpx.URL(delivery.url).host  # the rest of a URL may hold what only its receiver should know
-        log.info("%s about %s to %s: %s %s", delivery.id, delivery.job_id, host, outcome.name, outcome.why)
+            host = httpx.URL(delivery.url).host  # the rest of a URL may hold what only its receiver should know
+            log.info("%s to %s: %s %s", delivery.id, host, outcome.name, outcome.why)
+        await self._noted(delivery, outcome, receivers.pause)
+
+    async def _noted(self, delivery: Delivery, outcome: Outcome, pause: float) -> None:
         try:
             if outcome.final:
                 await self._deliveries.settle(delivery)
             else:
-                await self._deliveries.postpone(delivery, seconds=pause_after(delivery.attempts, receivers.pause))
+                await self._deliveries.postpone(delivery, seconds=pause_after(delivery.attempts, pause))
         except StoreUnavailable as error:
             log.warning("%s is sent again: %s", delivery.id, error.message)
 
