@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
 
-.PHONY: miniature help demo test test-compose test-helm check format bench chaos up config locks stubs docs models clean
+.PHONY: miniature help demo test test-compose test-helm check format bench chaos up config locks presets stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 
 locks: $(VENV)/.ready  ## Write services/locks/ from pyproject.toml and constraints.txt (needs the network)
 	$(BIN)/python build/lock.py
+
+presets: $(VENV)/.ready  ## Write services/presets/*.env from cards.toml
+	$(BIN)/python build/presets.py services/presets
 
 stubs: $(VENV)/.ready  ## Write services/orrery/v1/ from proto/, and the SDK's client from its asynchronous one
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/stubs.py --out services
