@@ -114,6 +114,25 @@ async def test_a_retry_is_a_second_span_of_the_same_trace(rig: Rig, collector: C
     assert job.tasks[4].attempt == 2
 
 
+@pytest.mark.parametrize(
+    "given", ["", "red", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01", "0" * 9000, f"00-{TRACE.upper()}-{PARENT}-01"]
+)
+async def test_what_is_no_traceparent_begins_a_trace_of_its_own(rig: Rig, collector: Collector, given: str) -> None:
+    answer = await rig.client.post("/v1/videos", json={"prompt": "a ball", "num_frames": 4}, headers={"traceparent": given})
+    assert answer.status_code == 422
+    close(rig)
+    (span,) = collector.spans
+    assert (span.parent, len(span.trace), int(span.trace, 16) > 0) == ("", 32, True)
+    assert span.trace != TRACE
+
+
+async def test_a_client_that_does_not_sample_is_heeded(rig: Rig, collector: Collector) -> None:
+    job = await rig.make(headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+    close(rig)
+    assert job.state.value == "completed"
+    assert collector.spans == []
+
+
 async def test_a_call_over_grpc_begins_a_trace_or_goes_on_in_one(rig: Rig, collector: Collector) -> None:
     async with (
         grpc_serving(rig.app.state.gateway, "127.0.0.1", 0) as port,
