@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.rig import eventually
+from orrery.gateway.waiting import end
 
 
 class _Server(uvicorn.Server):
@@ -19,7 +20,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def served(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app, which runs with its lifespan."""
     config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
     server = _Server(config)
@@ -46,3 +47,28 @@ async def lines_of(answer: httpx.Response, count: int) -> list[str]:
         if len(found) == count:
             break
     return found
+
+
+class Brief:
+    """An app whose stream at `path` ends after its first piece, for those who wait for the whole of an answer."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._app(scope, receive, send)
+            return
+        told = asyncio.Event()
+
+        async def once(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not told.is_set():
+                await send({**message, "more_body": False})
+                told.set()
+
+        tasks = [asyncio.create_task(work) for work in (self._app(scope, receive, once), told.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await end(*tasks)
