@@ -22,6 +22,7 @@ from orrery.worlds.requests import WorldRequest
 GLANCE_SECONDS = 0.25
 """How old a look at the pools may be."""
 
+EMPTY = PoolStatus(waiting=0, running=0, workers=0)
 PROMISES_KEPT = 10_000
 SHAPES_KEPT = 10_000
 LEARNED_AT_START = 100
@@ -71,7 +72,7 @@ class _Glance:
     rates: Mapping[str, ServiceRate]
 
     def status(self, pool: str) -> PoolStatus:
-        return self.pools.get(pool, PoolStatus(waiting=0, running=0, workers=0))
+        return self.pools.get(pool, EMPTY)
 
     def workers(self, pool: str) -> int:
         return max(1, self.status(pool).workers)

@@ -14,7 +14,7 @@ from orrery.gateway.decoding.apart import read_apart
 from orrery.gateway.decoding.order import Order
 from orrery.gateway.media import MEDIA_TYPE
 from orrery.gateway.terms import Terms
-from orrery.guardrails.prompts import check_prompts
+from orrery.guardrails.prompts import refuse_blocked
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, Submission
 from orrery.worlds.catalog.models import ModelSpec
@@ -42,7 +42,7 @@ class Taken:
 
 def guard(request: WorldRequest) -> None:
     """The guardrail of the plan, before anything is stored. Raises `PromptBlocked`."""
-    check_prompts({"prompt": request.prompt, "negative_prompt": request.negative_prompt})
+    refuse_blocked({"prompt": request.prompt, "negative_prompt": request.negative_prompt})
 
 
 async def condition(

@@ -17,7 +17,7 @@ from orrery.jobs.answers import conflict, queue_full
 from orrery.jobs.looks import Look
 from orrery.jobs.records import Job, JobState, Submission, TaskRecord, TaskState
 from orrery.jobs.rules import Rules
-from orrery.worlds.plan import Plan
+from orrery.worlds.plan import Plan, Task
 
 
 def args(submission: Submission, rules: Rules, *, placed: bool) -> list[str | int | float]:
@@ -90,7 +90,7 @@ def look_of(submission: Submission, reply: list[Any]) -> Look:
 
 def _entered(submission: Submission, place: int, created_at: str, *queued: str) -> Look:
     queued_at = wire.pairs(queued)
-    tasks = tuple(_record(node, queued_at.get(node.id)) for node in graph.outline(submission.plan).nodes)
+    tasks = tuple(_record(task, queued_at.get(task.id)) for task in submission.plan.tasks)
     job = Job(
         id=submission.job_id,
         model=submission.model,
@@ -107,11 +107,11 @@ def _entered(submission: Submission, place: int, created_at: str, *queued: str) 
     return job, _place(place)
 
 
-def _record(node: graph.Node, queued_at: str | None) -> TaskRecord:
-    waiting = _waiting(node.id, node.stage, node.pool)
-    return (
-        waiting if queued_at is None else waiting.model_copy(update={"state": TaskState.QUEUED, "queued_at": float(queued_at)})
-    )
+def _record(task: Task, queued_at: str | None) -> TaskRecord:
+    waiting = _waiting(task.id, task.stage, task.pool)
+    if queued_at is None:
+        return waiting
+    return waiting.model_copy(update={"state": TaskState.QUEUED, "queued_at": float(queued_at)})
 
 
 @lru_cache(256)
