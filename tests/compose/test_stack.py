@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import io
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import grpc
+import httpx
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from typer.testing import CliRunner
 
 from compose.project import SERVICES, Project, eventually, image
 from compose.results import Results
 from compose.work import busiest, denoised_by, denoising, long_job, patient
+from orrery.client.cli import app
+from orrery.sdk import Client
+from orrery.worlds.errors import OrreryError
 
 READY_SECONDS = 120.0
 
@@ -71,6 +79,24 @@ def test_a_second_denoiser_doubles_what_runs_at_once(orrery: Project, results: R
     results.note("added_denoiser_to_first_task_seconds", max(first.values()) - began)
 
 
+def test_prometheus_finds_every_container_of_every_service(orrery: Project) -> None:
+    orrery.up("--no-recreate", "--scale", "denoiser=2", "prometheus", "denoiser")
+    with httpx.Client(base_url=orrery.prometheus_url, trust_env=False) as client:
+        expected = {"gateway": 1, "dispatcher": 1, "stage": 7, "triton": 7}
+        eventually(lambda: answering(client) == expected, seconds=90, pause=0.5)
+        groups = client.get("/api/v1/rules").raise_for_status().json()["data"]["groups"]
+    assert sum(len(group["rules"]) for group in groups) > 0
+
+
+def answering(client: httpx.Client) -> dict[str, int]:
+    """How many targets of each job were scraped well the last time."""
+    try:
+        targets = client.get("/api/v1/targets").raise_for_status().json()["data"]["activeTargets"]
+    except httpx.TransportError:
+        return {}
+    return dict(Counter(target["labels"]["job"] for target in targets if target["health"] == "up"))
+
+
 def test_a_killed_denoiser_loses_nothing_and_the_other_goes_on_from_its_checkpoint(orrery: Project) -> None:
     orrery.up("--wait", "--no-recreate", "--scale", "denoiser=2")
     with patient(orrery) as client:
@@ -97,13 +123,29 @@ def test_a_restarted_redis_loses_nothing(orrery: Project) -> None:
         assert known | set(jobs) <= {world.id for world in client.list(limit=100).data}
 
 
+def test_a_gateway_for_others_asks_for_keys(orrery: Project, tmp_path: Path) -> None:
+    made = CliRunner().invoke(app, ["keys", "new", "--tenant", "studio"])
+    (tmp_path / "keys.toml").write_text(made.stdout)
+    told = {"ORRERY_KEYS_FILE": str(tmp_path / "keys.toml"), "ORRERY_ADDRESS": "127.0.0.1"}
+    public = replace(orrery, engine=replace(orrery.engine, environment={**orrery.engine.environment, **told}))
+    files = ("--file", "docker-compose.yml", "--file", "docker-compose.public.yml")
+    public.compose(*files, "up", "--detach", "--no-build", "--no-deps", "gateway")
+    try:
+        with patient(orrery) as client, pytest.raises(OrreryError, match="key"):
+            client.models()
+        with Client(orrery.url, api_key=made.stderr.split()[-1]) as client:
+            assert client.list().data == ()
+    finally:
+        orrery.up("--no-deps", "gateway")
+
+
 def test_jobs_survive_down_and_up(orrery: Project, tmp_path: Path) -> None:
     with patient(orrery) as client:
         finished = client.list(limit=1).data[0].id
         client.download(finished, tmp_path / "before.mp4")
         under_way = long_job(client).id
         eventually(lambda: client.get(under_way).step, seconds=60)
-        orrery.compose("down")
+        orrery.compose("--profile", "observability", "down")
         assert orrery.containers() == []
         orrery.up()
         assert client.wait(under_way).status == "completed"
