@@ -61,6 +61,12 @@ class Prometheus:
     def names(self) -> set[str]:
         return set(self.client.get("/api/v1/label/__name__/values").json()["data"])
 
+    def pages(self) -> dict[str, str]:
+        """What every process but Triton shows at this moment, by its address."""
+        targets = self.client.get("/api/v1/targets").json()["data"]["activeTargets"]
+        urls = [target["scrapeUrl"] for target in targets if target["labels"]["job"] != "triton"]
+        return {url: httpx.get(url, trust_env=False).raise_for_status().text for url in urls}
+
     def rules(self) -> list[dict[str, Any]]:
         groups = self.client.get("/api/v1/rules").json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,21 @@ def test_the_committed_dashboard_is_the_generated_one(tmp_path: Path) -> None:
     made = tmp_path / "dashboard.json"
     subprocess.run([sys.executable, ROOT / "build" / "dashboard.py", made], check=True)
     assert made.read_text() == DASHBOARD.read_text()
+
+
+def test_every_panel_has_a_place_and_names_of_its_own() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in _cells(panel["gridPos"])]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) == 23
+    for panel in panels:
+        letters = [target["refId"] for target in panel.get("targets", ())]
+        assert len(set(letters)) == len(letters)
+
+
+def _cells(place: dict[str, int]) -> list[tuple[int, int]]:
+    return [(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])]
 
 
 def test_the_metrics_of_the_guide_are_those_of_the_code(tmp_path: Path) -> None:

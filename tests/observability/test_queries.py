@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 
 import pytest
 import yaml
 
 from observability.conftest import Observed
-from observability.prometheus import ALERTS, DASHBOARD
+from observability.prometheus import ALERTS, DASHBOARD, program
 from orrery.dispatcher.metrics import new_metrics as dispatcher_metrics
 from orrery.gateway.metrics import new_metrics as gateway_metrics
 from orrery.telemetry.instruments import Instruments
@@ -55,6 +56,16 @@ def test_what_the_processes_say_they_export_is_scraped(observed: Observed) -> No
     suffix = {"histogram": "_count"}
     names = {metric.name + suffix.get(metric.kind, "") for made in said for metric in made.described}
     assert names - observed.prometheus.names() == set()
+
+
+def test_promtool_finds_nothing_wrong_with_names_and_meanings(observed: Observed) -> None:
+    pages = observed.prometheus.pages()
+    assert len(pages) == 3
+    for url, page in pages.items():
+        done = subprocess.run(
+            [program("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{url}: {done.stdout}{done.stderr}"
 
 
 def test_the_killed_triton_and_its_retry_are_counted(observed: Observed) -> None:
