@@ -31,4 +31,6 @@ if __name__ == "__main__":
     import json
 
     answer = json.loads(Path(sys.argv[2]).read_text())
-    uvicorn.run(app_of(answer), host="127.0.0.1", port=int(sys.argv[1]), log_config=None, access_log=False)
+    # The gateway's parser and event loop, whatever else is installed.
+    served = {"http": "h11", "loop": "asyncio", "log_config": None, "access_log": False}
+    uvicorn.run(app_of(answer), host="127.0.0.1", port=int(sys.argv[1]), **served)
