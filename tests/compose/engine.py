@@ -48,7 +48,7 @@ def running_engine() -> Iterator[Engine]:
     """An engine that runs is used and left alone; one that had to be started is stopped again."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        if not answers("docker", "info"):
+        if not answers("docker", "version"):
             install(PACKAGES)
             stack.enter_context(daemon())
         yield Engine(os.environ | plugins())
@@ -83,7 +83,7 @@ def daemon() -> Iterator[None]:
         process = subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while not answers("docker", "info"):
+        while not answers("docker", "version"):
             assert process.poll() is None, (CACHE / "dockerd.log").read_text()[-4000:]
             assert time.monotonic() < deadline, "the engine does not answer"
             time.sleep(0.2)
