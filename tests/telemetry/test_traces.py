@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 
 from dispatcher.receiver import receiving
+from gateway.batching import line, ordered
 from gateway.samples import png
 from orrery.dispatcher.messages import messages
 from orrery.dispatcher.webhooks import Receivers, Webhooks
@@ -146,6 +147,23 @@ async def test_a_call_over_grpc_begins_a_trace_or_goes_on_in_one(rig: Rig, colle
     assert (call.trace, call.parent, call.kind) == (TRACE, PARENT, SERVER)
     assert collector.one("submit").parent == call.id
     assert collector.one("task publish").trace == TRACE
+
+
+async def test_every_job_of_a_batch_is_a_trace_of_its_own(rig: Rig, collector: Collector) -> None:
+    lines = [line(name, num_inference_steps=4, num_frames=9) for name in ("a", "b")]
+    batch = await ordered(rig, *lines)  # type: ignore[arg-type]
+
+    async def completed() -> bool:
+        answer = await rig.client.get(f"/v1/batches/{batch['id']}")
+        return answer.json()["status"] == "completed"
+
+    await eventually(completed)
+    close(rig)
+    submits = collector.named("submit")
+    assert [span.parent for span in submits] == ["", ""]
+    assert len({span.trace for span in submits}) == 2
+    assert {span.trace for span in collector.named("task publish")} == {span.trace for span in submits}
+    assert collector.one("POST /v1/batches").trace not in {span.trace for span in submits}
 
 
 async def test_what_was_done_before_is_traced_as_a_memo_without_a_call(rig: Rig, collector: Collector) -> None:
