@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from dispatcher.work import submission
 from gateway.rig import eventually
@@ -94,6 +94,15 @@ async def test_a_gateway_counts_what_it_takes_and_refuses_and_how_its_forecasts_
     assert value(gateway, "http_requests_total", **route, status="422") == 3
 
 
+async def test_methods_that_clients_make_up_are_one_series() -> None:
+    async with rig_of(Telemetry(), Telemetry()) as rig:
+        for number in range(3):
+            assert (await rig.client.request(f"BREW{number}", "/v1/videos")).status_code == 405
+    counted = [sample for family in _families(rig.gateway.instruments.registry) for sample in family.samples]
+    methods = {sample.labels["method"] for sample in counted if sample.name == "orrery_http_requests_total"}
+    assert methods == {"other"}
+
+
 async def test_a_dispatcher_tells_what_the_store_counted_from_zero_on() -> None:
     jobs, made = MemoryJobs(), Instruments()
     metrics = dispatcher_metrics(made)
@@ -159,6 +168,6 @@ def test_what_is_described_is_what_is_exported() -> None:
         assert {metric.name.removesuffix("_total") for metric in made.described} == families
 
 
-def _families(registry: CollectorRegistry) -> list[object]:
+def _families(registry: CollectorRegistry) -> list[Metric]:
     assert generate_latest(registry)
     return [family for family in registry.collect() if family.name.startswith("orrery_")]

@@ -52,7 +52,7 @@ def new_metrics(instruments: Instruments | None = None) -> Metrics:
         removed=made.counter("swept", "What sweeps removed, or in a dry run counted", "what", "done"),
         removed_bytes=made.counter("swept_bytes", "Bytes of the artifacts that sweeps removed or counted", "done"),
         stored=made.gauge("artifacts", "Artifacts at the last sweep, all and those that nothing names", "which"),
-        stored_bytes=made.gauge("artifact_bytes", "Their bytes", "which"),
+        stored_bytes=made.gauge("artifact_bytes", "Bytes of the artifacts at the last sweep", "which"),
         sweeps=made.counter("sweeps", "Sweeps, done and failed", "outcome", known=("done", "failed")),
     )
     made.collect(metrics.pools)
