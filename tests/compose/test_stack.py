@@ -13,6 +13,7 @@ import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
 from typer.testing import CliRunner
 
 from compose.project import SERVICES, Project, eventually, image
@@ -38,9 +39,16 @@ def test_every_service_is_a_container_of_its_own_and_healthy(orrery: Project) ->
     assert len(stages) == 6
 
 
-def test_a_video_is_made_through_the_published_port(orrery: Project, tmp_path: Path) -> None:
+def picture() -> bytes:
+    data = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(data, "PNG")
+    return data.getvalue()
+
+
+def test_a_video_is_made_from_a_picture_through_the_published_port(orrery: Project, tmp_path: Path) -> None:
+    """The picture is decoded in a process of its own, in a container that may do hardly anything."""
     with patient(orrery) as client:
-        done = client.wait(client.create("A red ball rolls across a table.", seed=7).id)
+        done = client.wait(client.create("A red ball rolls across a table.", reference=picture(), seed=7).id)
         client.download(done.id, tmp_path / "world.mp4")
         workers = {task.stage: task.worker for task in done.timeline}
     with av.open(io.BytesIO((tmp_path / "world.mp4").read_bytes())) as film:
