@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from helm.chart import GPU_PRESETS, PRESETS, ROOT, preset
 from orrery.worlds.catalog import find
 from orrery.worlds.components import SERVED_BY, ComponentKind
 
-CARD_GB = {"gpu-l40s": 48, "gpu-h100": 80, "gpu-h200": 141, "gpu-b200": 180, "gpu-rtx-pro-6000": 96}
-WHOLE_PIPELINE_GB = {"predict2-2b": 32.54, "predict2-14b": 56.38}
-"""Published for video2world, the larger of each model's two rows: everything on one card."""
-TRANSFORMER_GB = {"predict2-2b": 3.9, "predict2-14b": 28.5}
-"""Of one transformer of the model, in bfloat16."""
-USABLE = 0.9
+KNOWN = tomllib.loads((ROOT / "services" / "presets" / "cards.toml").read_text())
+"""What compose's presets are made of too."""
+CARDS = {
+    "gpu-l40s": "l40s",
+    "gpu-h100": "h100-sxm",
+    "gpu-h200": "h200-sxm",
+    "gpu-b200": "b200",
+    "gpu-rtx-pro-6000": "rtx-pro-6000",
+}
+CARD_GB = {preset: KNOWN["cards"][card]["gb"] for preset, card in CARDS.items()}
+WHOLE_PIPELINE_GB = {name: model["pipeline_gb"] for name, model in KNOWN["models"].items()}
+TRANSFORMER_GB = {name: model["transformer_gb"] for name, model in KNOWN["models"].items()}
+USABLE = KNOWN["usable"]
 
 
 def needed(models: list[str]) -> float:
