@@ -8,7 +8,7 @@ import sys
 from orrery.gateway.readiness import pools_of
 from orrery.jobs.records import Completion
 from orrery.jobs.redis import RedisJobs
-from orrery.worlds.catalog import CATALOG
+from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
 from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.plan import ArtifactRef
 
@@ -17,7 +17,7 @@ NOTHING = ArtifactRef(digest="0" * 64, size=0)
 
 async def work(url: str, hands: int) -> None:
     jobs = RedisJobs.connect(url)
-    pools = sorted(pools_of(CATALOG["tiny-predict2"]))
+    pools = sorted(pools_of(CATALOG[DEFAULT_MODEL]))
     await asyncio.gather(*(hold(jobs, pools, f"noop-{n}") for n in range(hands)))
 
 
