@@ -18,11 +18,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 models: $(VENV)/.ready  ## Build the tiny random components into .orrery/models
 	$(BIN)/python build/tiny.py --out $(MODELS)
 
-miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniature; hours on a processor, half an hour on an H200)
+miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniature; an hour on an H200, far longer on a processor)
 	PYTHONPATH=build $(BIN)/python -m miniature --work .orrery/miniature/work --out .orrery/miniature/components
 
-demo: models  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
-	$(BIN)/orrery demo --models-dir $(MODELS)
+demo: $(VENV)/.ready  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
+	$(BIN)/orrery demo
 
 test: $(VENV)/.ready  ## Set up, then run every test but those of test-compose
 	$(BIN)/python -m pytest --ignore=tests/compose
@@ -48,8 +48,8 @@ bench: models  ## Measure; writes bench-results/*.json, the last line printed is
 chaos: models  ## Kill, freeze and cut off everything for DURATION seconds (SEED repeats a schedule); no accepted job may be lost
 	PYTHONPATH=tests $(BIN)/python -m chaos --models-dir $(MODELS) --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
-up: models  ## Run everything on this machine until Ctrl-C
-	$(BIN)/orrery up --models-dir $(MODELS)
+up: $(VENV)/.ready  ## Run everything on this machine until Ctrl-C
+	$(BIN)/orrery up
 
 config: $(VENV)/.ready  ## Write model_repository/ from the stage contracts
 	$(BIN)/python -m orrery.backend.repository model_repository

@@ -21,8 +21,8 @@ A tiny world model in the classes and the file layout of NVIDIA Cosmos Predict2:
 channels) and two `CosmosTransformer3DModel`, Text2Image and Video2World. It contains no weights of NVIDIA's.
 
 It makes clips of {frames} frames of {side}x{side} pixels at {fps} frames per second: one to three shapes ({shapes}), in
-{colours}, that move ({motions}) before a plain background ({backgrounds}). It knows nothing else: other words do
-not harm, and mean nothing.
+{colours}, that move ({motions}) before a plain background
+({backgrounds}). It knows nothing else.
 
 ## Training
 

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from miniature.denoisers import Denoisers
 from miniature.networks import text_tokenizer
+from orrery.miniature.drawing import frames
+from orrery.miniature.scenes import training_scene
 from orrery.stages.colours import fit_latent_rgb
 from orrery.worlds.catalog import find
 from orrery.worlds.components import ComponentKind, LatentRgb, write_manifest
 
 MODEL = find("miniature")
+PICTURES = 64
 
 
 def save(out: Path, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torch.Tensor) -> None:
@@ -25,10 +29,16 @@ def save(out: Path, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torc
         transformer.register_to_config(concat_padding_mask=True)
     _component(out / MODEL.text_encoder, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
     _component(out / MODEL.video_tokenizer, ComponentKind.VIDEO_TOKENIZER, vae.half().save_pretrained)
-    rgb = fit_latent_rgb(out / MODEL.video_tokenizer)
+    rgb = fit_latent_rgb(out / MODEL.video_tokenizer, _pictures())
     for spec, network in ((MODEL.image, networks.image), (MODEL.world, networks.world)):
         assert spec is not None
         _component(out / spec.component, ComponentKind.TRANSFORMER, network.half().save_pretrained, rgb)
+
+
+def _pictures() -> torch.Tensor:
+    """[PICTURES, 3, 96, 96] in 0 to 1: the first frames of as many scenes."""
+    drawn = np.stack([frames(training_scene(0, number))[0] for number in range(PICTURES)])
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
 
 
 def _component(folder: Path, kind: ComponentKind, write: Callable[[Path], None], rgb: LatentRgb | None = None) -> None:

@@ -20,7 +20,7 @@ class Recipe:
     tokenizer_rate: float = 1e-3
     kl_weight: float = 1e-5
 
-    denoiser_steps: int = 28_000
+    denoiser_steps: int = 27_901
     denoiser_batch: int = 256
     denoiser_rate: float = 1e-3
     warm_up: int = 500

@@ -22,7 +22,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import T5EncoderModel, T5TokenizerFast
 
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD
+from orrery.worlds.catalog import predict2
+from orrery.worlds.catalog.models import ModelSpec
 
 
 class NoSafetyChecker:
@@ -47,15 +48,17 @@ class Result:
 
 
 class Reference:
-    """Both pipelines of diffusers over the tiny components."""
+    """Both pipelines of diffusers over the components of a model, the tiny one's if not told otherwise; FP32."""
 
-    def __init__(self, models_dir: Path):
+    def __init__(self, models_dir: Path, model: ModelSpec = predict2.TINY):
+        assert model.image is not None
+        assert model.world is not None
         self.models_dir = models_dir
-        self.tokenizer = T5TokenizerFast.from_pretrained(models_dir / TEXT_ENCODER / "tokenizer")
-        self.text_encoder = T5EncoderModel.from_pretrained(models_dir / TEXT_ENCODER).eval()
-        self.vae = self.load(AutoencoderKLWan, VIDEO_TOKENIZER)
-        self.image = self.pipeline(Cosmos2TextToImagePipeline, IMAGE)
-        self.world = self.pipeline(Cosmos2VideoToWorldPipeline, WORLD)
+        self.tokenizer = T5TokenizerFast.from_pretrained(models_dir / model.text_encoder / "tokenizer")
+        self.text_encoder = T5EncoderModel.from_pretrained(models_dir / model.text_encoder).float().eval()
+        self.vae = self.load(AutoencoderKLWan, model.video_tokenizer)
+        self.image = self.pipeline(Cosmos2TextToImagePipeline, model.image.component)
+        self.world = self.pipeline(Cosmos2VideoToWorldPipeline, model.world.component)
 
     def load(self, cls: Any, component: str) -> Any:
         """As `from_pretrained`, which for the transformer does not work without the accelerate package."""

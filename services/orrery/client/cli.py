@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from orrery.client import batches, evaluation, jobs, keys, listing, watching, worlds
+from orrery.worlds.components import PACKAGED, installed
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
@@ -24,13 +25,13 @@ app.add_typer(evaluation.app, name="eval")
 app.add_typer(keys.app, name="keys")
 
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
-Models = Annotated[Path, typer.Option(help="The folder of components.")]
+Models = Annotated[Path | None, typer.Option(help="The folder of components; the miniature's if not given.")]
 
 
 @app.command()
 def up(
     home: Home = Path(".orrery"),
-    models_dir: Models = Path(".orrery/models"),
+    models_dir: Models = None,
     port: Annotated[int, typer.Option(help="The gateway's port.")] = DEFAULT_PORT,
     grpc_port: Annotated[int | None, typer.Option(help="The gateway's gRPC port; any free one if not given.")] = None,
     host: Annotated[str, typer.Option(help="The gateway's address.")] = "127.0.0.1",
@@ -53,9 +54,9 @@ def up(
 @app.command()
 def demo(
     home: Home = Path(".orrery/demo"),
-    models_dir: Models = Path(".orrery/models"),
+    models_dir: Models = None,
     output: Annotated[Path, typer.Option("--output", "-o")] = Path("demo-output/world.mp4"),
-    prompt: str = "A red ball rolls across a wooden table in warm light.",
+    prompt: str = "A red circle moves to the right on a white background.",
 ) -> None:
     """Starts everything, makes one video from a prompt, checks it, and stops everything."""
     from orrery.client.demo import run_demo
@@ -97,9 +98,11 @@ async def _up(settings: Any) -> None:
     await run_until_interrupted(settings, say=lambda text: typer.echo(text, err=True))
 
 
-def _components(folder: Path) -> Path:
-    if not any(folder.glob("*/component.json")):
-        raise typer.BadParameter(f"{folder} holds no components; `make models` builds the tiny random ones there")
+def _components(folder: Path | None) -> Path:
+    if folder is None:
+        return PACKAGED
+    if not installed(folder):
+        raise typer.BadParameter(f"{folder} holds no components; `make models` builds the tiny random ones in .orrery/models")
     return folder
 
 

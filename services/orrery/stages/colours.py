@@ -15,13 +15,14 @@ PICTURES, SIDE, SEED = 32, 96, 20260101
 DIGITS = 6
 
 
-def fit_latent_rgb(tokenizer: Path) -> LatentRgb:
+def fit_latent_rgb(tokenizer: Path, pictures: torch.Tensor | None = None) -> LatentRgb:
     """The map that tells the colours of what the video tokenizer in this folder encodes best, by least squares.
 
-    Seen are pictures of smooth and of plain colours, the same every time: 8 x 8 pixels are one latent.
+    `pictures` [n, 3, H, W] in 0 to 1 are what it is fitted on, 8 x 8 pixels to a latent: something that the tokenizer knows, or
+    else smooth and plain colours, the same every time.
     """
     encoder = WanTokenizer(tokenizer, torch.device("cpu"))
-    pictures = _pictures()
+    pictures = _pictures() if pictures is None else pictures
     latents = torch.cat([encoder.encode((2 * picture - 1)[None, :, None]) for picture in pictures])
     seen = latents[:, :, 0].permute(0, 2, 3, 1).flatten(0, 2).double()
     told = avg_pool2d(pictures, Compression().spatial).permute(0, 2, 3, 1).flatten(0, 2).double()

@@ -11,6 +11,8 @@ from orrery.worlds.errors import ComponentUnusable
 from orrery.worlds.plan import Frozen
 
 MANIFEST = "component.json"
+PACKAGED = Path(__file__).parents[1] / "miniature" / "components"
+"""The folder of components that every installation has: the miniature's."""
 
 
 class ComponentKind(StrEnum):

@@ -6,7 +6,7 @@ from orrery.worlds.catalog import predict2
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import UnknownModel
 
-DEFAULT_MODEL = predict2.TINY.name
+DEFAULT_MODEL = predict2.MINIATURE.name
 CATALOG: dict[str, ModelSpec] = {model.name: model for model in predict2.MODELS}
 
 
