@@ -13,8 +13,8 @@ from orrery.sdk.retrying import Retries
 from orrery.worlds.catalog import DEFAULT_MODEL, find
 from orrery.worlds.catalog.models import Workflow
 
-STEPS = 100
-"""The most that a model takes."""
+STEPS = 50
+"""Enough for a denoising to outlast what is done to it."""
 
 AHEAD = 4
 """Jobs for two denoisers, and as many that wait."""
@@ -30,7 +30,7 @@ def patient(project: Project) -> Client:
 
 
 def long_job(client: Client) -> World:
-    """One that nobody made before: as many frames and steps as the model takes."""
+    """One that nobody made before, with as many frames as the model takes."""
     world = find(DEFAULT_MODEL).denoiser(Workflow.TEXT2WORLD)
     asked = {"num_frames": world.num_frames.maximum, "num_inference_steps": STEPS}
     return client.create("a cart crosses the yard", seed=next(_SEEDS), **asked)
