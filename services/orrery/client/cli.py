@@ -12,17 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
-from orrery.client import batches, evaluation, jobs, keys, listing, watching, worlds
+from orrery.client import batches, evaluation, jobs, keys, models, watching, worlds
 from orrery.worlds.components import PACKAGED, installed
 from orrery.worlds.environment import DEFAULT_PORT
 from orrery.worlds.errors import OrreryError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help="Serves Cosmos world models.")
-for group in (worlds, batches, watching, listing):
+for group in (worlds, batches, watching):
     app.add_typer(group.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
 
 Home = Annotated[Path, typer.Option(help="Where an embedded Orrery keeps jobs, artifacts and logs.")]
 Models = Annotated[Path | None, typer.Option(help="The folder of components; the miniature's if not given.")]

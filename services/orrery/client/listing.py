@@ -1,4 +1,4 @@
-"""`orrery models`: what is served and what may be asked of it."""
+"""`orrery models [NAME]`: what is served and what may be asked of it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from orrery.worlds.errors import UnknownModel
 if TYPE_CHECKING:
     from orrery.sdk import Model
 
-app = typer.Typer()
-
 Name = Annotated[str | None, typer.Argument(autocompletion=complete_models, help="Shows the parameters of this one.")]
 
 
-@app.command()
 @expanded
-def models(connection: Connection, name: Name = None, as_json: Json = False) -> None:
+def served(connection: Connection, name: Name = None, as_json: Json = False) -> None:
     """The served models, or all parameters of one."""
     with connection.client() as client:
         found = client.models()

@@ -51,13 +51,15 @@ class LatentRgb(Frozen):
 class ComponentManifest(Frozen):
     """`component.json`: the files of a component, relative to its folder. `random_weights` marks untrained checkpoints.
 
-    `latent_rgb` of a transformer is how its latents are shown while they are made; without it they are not.
+    `latent_rgb` of a transformer is how its latents are shown while they are made; without it they are not. `source` is where
+    the files came from, as `repository@commit` of a hub or the name of a released file.
     """
 
     name: str
     kind: ComponentKind
     random_weights: bool = False
     latent_rgb: LatentRgb | None = None
+    source: str | None = None
     files: dict[str, ComponentFile]
 
     @property
@@ -76,24 +78,43 @@ def read_manifest(folder: Path) -> ComponentManifest:
 
 
 def write_manifest(
-    folder: Path, kind: ComponentKind, *, random_weights: bool = False, latent_rgb: LatentRgb | None = None
+    folder: Path,
+    kind: ComponentKind,
+    *,
+    random_weights: bool = False,
+    latent_rgb: LatentRgb | None = None,
+    source: str | None = None,
 ) -> ComponentManifest:
     """Digests every file of `folder` and writes its manifest, under the folder's own name."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     files = {str(p.relative_to(folder)): ComponentFile(sha256=_sha256(p), size=p.stat().st_size) for p in paths}
-    manifest = ComponentManifest(name=folder.name, kind=kind, random_weights=random_weights, latent_rgb=latent_rgb, files=files)
+    told = {"random_weights": random_weights, "latent_rgb": latent_rgb, "source": source}
+    manifest = ComponentManifest.model_validate({"name": folder.name, "kind": kind, "files": files} | told)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
     return manifest
 
 
 def verify(folder: Path) -> ComponentManifest:
     """Reads every file again. Raises `ComponentUnusable` naming the first one that is not what the manifest says."""
+    manifest = check_sizes(folder)
+    for name, file in manifest.files.items():
+        if _sha256(folder / name) != file.sha256:
+            raise _changed(manifest, name)
+    return manifest
+
+
+def check_sizes(folder: Path) -> ComponentManifest:
+    """Reads no file. Raises `ComponentUnusable` naming the first one that is missing or not as large as the manifest says."""
     manifest = read_manifest(folder)
     for name, file in manifest.files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != file.size or _sha256(path) != file.sha256:
-            raise ComponentUnusable(f"component {manifest.name}: {name} is missing or has changed since its manifest")
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise _changed(manifest, name)
     return manifest
+
+
+def _changed(manifest: ComponentManifest, name: str) -> ComponentUnusable:
+    return ComponentUnusable(f"component {manifest.name}: {name} is missing or has changed since its manifest")
 
 
 def installed(models_dir: Path) -> dict[str, ComponentManifest]:

@@ -1,0 +1,84 @@
+"""The components that models of the catalog are made of: what each is, and where the hub has it.
+
+Repositories and their diffusers layout are as NVIDIA's cards and diffusers' converter name them. The hub itself was not asked,
+and no commit of it is known here: what is fetched is the newest of `main`, or the revision that the caller names.
+"""
+
+from __future__ import annotations
+
+from orrery.worlds.catalog import CATALOG
+from orrery.worlds.catalog.models import ModelSpec
+from orrery.worlds.components import ComponentKind
+from orrery.worlds.plan import Frozen
+
+CONFIG = ("config.json",)
+DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model-*-of-*.safetensors")
+TRANSFORMERS_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+
+
+class HubFolder(Frozen):
+    """Files of a folder of a repository that go `into` a folder of the component.
+
+    Each of `needed` is some patterns, as `fnmatch` has them, of which one must name a file; `wanted` may be there or not.
+    """
+
+    folder: str
+    into: str = ""
+    needed: tuple[tuple[str, ...], ...]
+    wanted: tuple[str, ...] = ()
+
+
+class HubSource(Frozen):
+    """A component on the hub: repository, revision (a commit, a branch or a tag) and what of it a stage needs."""
+
+    repository: str
+    revision: str = "main"
+    folders: tuple[HubFolder, ...]
+
+
+class ComponentSpec(Frozen):
+    """`source` is None for what no hub has: the miniature comes with the package, the tiny random ones are built."""
+
+    name: str
+    kind: ComponentKind
+    source: HubSource | None = None
+
+
+VIDEO_TOKENIZER = HubFolder(folder="vae", needed=(CONFIG, DIFFUSERS_WEIGHTS))
+TRANSFORMER = HubFolder(folder="transformer", needed=(CONFIG, DIFFUSERS_WEIGHTS))
+TEXT_ENCODER = HubFolder(folder="text_encoder", needed=(CONFIG, TRANSFORMERS_WEIGHTS), wanted=("model.safetensors.index.json",))
+TOKENIZER = HubFolder(
+    folder="tokenizer",
+    into="tokenizer",
+    needed=(("tokenizer_config.json",), ("tokenizer.json", "spiece.model")),
+    wanted=("special_tokens_map.json", "added_tokens.json"),
+)
+"""Of a T5, as transformers saves it."""
+
+SHARED = "nvidia/Cosmos-Predict2-2B-Text2Image"
+"""Whose text encoder and video tokenizer all of Predict2 shares."""
+
+SOURCES: dict[str, HubSource] = {
+    "t5-11b": HubSource(repository=SHARED, folders=(TEXT_ENCODER, TOKENIZER)),
+    "wan2.1-vae": HubSource(repository=SHARED, folders=(VIDEO_TOKENIZER,)),
+    "predict2-2b-text2image": HubSource(repository="nvidia/Cosmos-Predict2-2B-Text2Image", folders=(TRANSFORMER,)),
+    "predict2-2b-video2world-720p16": HubSource(repository="nvidia/Cosmos-Predict2-2B-Video2World", folders=(TRANSFORMER,)),
+    "predict2-14b-text2image": HubSource(repository="nvidia/Cosmos-Predict2-14B-Text2Image", folders=(TRANSFORMER,)),
+    "predict2-14b-video2world-720p16": HubSource(repository="nvidia/Cosmos-Predict2-14B-Video2World", folders=(TRANSFORMER,)),
+}
+
+
+def _specs(model: ModelSpec) -> dict[str, ComponentSpec]:
+    kinds = {model.text_encoder: ComponentKind.TEXT_ENCODER, model.video_tokenizer: ComponentKind.VIDEO_TOKENIZER}
+    return {
+        name: ComponentSpec(name=name, kind=kinds.get(name, ComponentKind.TRANSFORMER), source=SOURCES.get(name))
+        for name in model.components
+    }
+
+
+COMPONENTS: dict[str, ComponentSpec] = {name: spec for model in CATALOG.values() for name, spec in _specs(model).items()}
+
+
+def tokenizer_of(component: str) -> str:
+    """The video tokenizer whose latents a transformer of the catalog makes. Raises `StopIteration` if it is in no model."""
+    return next(model.video_tokenizer for model in CATALOG.values() if component in model.components)
