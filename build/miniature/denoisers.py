@@ -27,15 +27,15 @@ class Denoisers(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.text = text_encoder()
-        self.image = _without_padding_mask(text2image())
-        self.world = _without_padding_mask(video2world())
+        self.image = without_padding_mask(text2image())
+        self.world = without_padding_mask(video2world())
 
     def embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """[n, tokens, width], zero after each prompt's end, as the text encoder's stage makes it."""
         return self.text(tokens, attention_mask=mask).last_hidden_state * mask[..., None]
 
 
-def _without_padding_mask(transformer: Any) -> Any:
+def without_padding_mask(transformer: Any) -> Any:
     """The module would resize the mask with torchvision; its channel, all zero, is added by `with_padding`."""
     transformer.register_to_config(concat_padding_mask=False)
     return transformer
@@ -59,6 +59,10 @@ class Captions:
         dropped = torch.rand(numbers.shape, device=numbers.device)[:, None] < dropout
         ids = torch.where(dropped, self.empty[0], self.ids[numbers, choice])
         return ids, torch.where(dropped, self.empty[1], self.masks[numbers, choice])
+
+    def filled_up(self, embedded: torch.Tensor) -> torch.Tensor:
+        """Zeros after embeddings [n, tokens, width], up to the length that the text encoder's stage gives."""
+        return torch.nn.functional.pad(embedded, (0, 0, 0, self.padded - embedded.shape[1]))
 
 
 def train(work: Path, recipe: Recipe, latents: Latents, texts: list[list[str]], device: torch.device) -> Denoisers:
@@ -100,6 +104,14 @@ class Flow(torch.nn.Module):
         return answer.float()
 
 
+def flow_loss(flow: Graphed, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """Of text2image on clean latents [n, 16, 1, h, w], each at a level of its own."""
+    noise, t = torch.randn_like(clean), noise_levels(len(clean), clean.device)
+    noisy = _mixed(clean, noise, t)
+    answer = flow(noisy, t, text, with_padding(None, noisy))
+    return ((answer - (noise - clean)) ** 2).mean()
+
+
 class Objective:
     """The losses of one batch: the same clips and captions for both denoisers, the image's is the clip's first latent."""
 
@@ -117,19 +129,10 @@ class Objective:
         numbers = torch.randint(len(self._latents.values), (count,), device=self._device)
         clean = self._latents.normalised(numbers)
         with half_precision(self._device):
-            text = self._text(numbers)
-        image, world = self._image_loss(clean[:, :, :1], text.float()), self._world_loss(clean, text.float())
+            ids, mask = self._captions.pick(numbers, self._recipe.caption_dropout)
+            text = self._captions.filled_up(self._networks.embed(ids, mask)).float()
+        image, world = flow_loss(self._image, clean[:, :, :1], text), self._world_loss(clean, text)
         return {"loss": image + world, "image": image, "world": world}
-
-    def _text(self, numbers: torch.Tensor) -> torch.Tensor:
-        embedded = self._networks.embed(*self._captions.pick(numbers, self._recipe.caption_dropout))
-        return torch.nn.functional.pad(embedded, (0, 0, 0, self._captions.padded - embedded.shape[1]))
-
-    def _image_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
-        noisy = _mixed(clean, noise, t)
-        answer = self._image(noisy, t, text, with_padding(None, noisy))
-        return ((answer - (noise - clean)) ** 2).mean()
 
     def _world_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)

@@ -10,6 +10,7 @@ import torch
 
 from miniature.scenery import Scenery
 from miniature.training import half_precision
+from orrery.miniature.vocabulary import FRAMES
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class Latents:
         return (self.values[numbers].float() - self.mean.view(shape)) / self.std.view(shape)
 
 
-def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 128) -> Latents:
-    """From the cache in `work`, or by encoding every scene."""
+def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 128, frames: int = FRAMES) -> Latents:
+    """From the cache in `work`, or by encoding the first `frames` of every scene."""
     path = work / "latents.pt"
     if path.exists():
         return Latents(*torch.load(path, map_location=device, weights_only=True))
     parts = []
     for number, numbers in enumerate(torch.arange(len(scenery)).split(batch)):
-        parts.append(_encode(vae, scenery.clips(numbers.to(device)), device))
+        parts.append(_encode(vae, scenery.clips(numbers.to(device))[:, :, :frames], device))
         if number % 200 == 0:
             print(f"latents {len(parts) * batch}/{len(scenery)}", flush=True)
     values = torch.cat(parts)

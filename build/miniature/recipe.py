@@ -31,6 +31,12 @@ class Recipe:
     """How often the rotary embedding is fed the frame rate, as the diffusers pipeline does; official code feeds none."""
     ema_decay: float = 0.9995
 
+    image_scenes: int = 300_000
+    image_steps: int = 60_000
+    image_batch: int = 1024
+    image_rate: float = 5e-4
+    """The last four are for `refining` the text2image denoiser alone."""
+
 
 SMOKE = Recipe(
     scenes=4,
@@ -40,6 +46,9 @@ SMOKE = Recipe(
     denoiser_steps=3,
     denoiser_batch=2,
     warm_up=1,
+    image_scenes=4,
+    image_steps=2,
+    image_batch=2,
 )
 """Runs through everything in a minute and learns nothing."""
 

@@ -1,0 +1,99 @@
+"""Goes on with the text2image denoiser of components that are there, alone: it is small, and learns from first frames only.
+
+PYTHONPATH=build python -m miniature.refining --components DIR --work DIR --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
+from transformers import T5EncoderModel
+
+from miniature import card, components, latents, scoring
+from miniature.components import MODEL
+from miniature.denoisers import Captions, Denoisers, Flow, flow_loss, without_padding_mask
+from miniature.latents import Latents
+from miniature.recipe import RECIPES, Recipe
+from miniature.sampling import Choice, Studio
+from miniature.scenery import scenery
+from miniature.training import Graphed, Run, half_precision
+from orrery.engines.weights import load_module
+
+
+def main() -> None:
+    arguments = _arguments()
+    recipe = RECIPES[arguments.recipe]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")
+    vae, networks = _loaded(arguments.components, device)
+    things, texts = scenery(recipe.seed, recipe.image_scenes, recipe.captions_per_scene)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    firsts = latents.compute(arguments.work, vae, things.to(device), device, batch=1024, frames=1)
+    firsts = replace(firsts, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
+    refine(arguments.work, recipe, networks, firsts, texts)
+    choice = Choice()
+    scores = scoring.score(Studio.of(vae, networks, firsts), arguments.prompts, choice)
+    scoring.show(scores)
+    components.save(arguments.out, vae, networks, firsts.mean, firsts.std)
+    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
+
+
+def refine(work: Path, recipe: Recipe, networks: Denoisers, firsts: Latents, texts: list[list[str]]) -> None:
+    """Leaves the average of its weights in `networks.image`. The text encoder stays as it is: others read it too."""
+    torch.manual_seed(recipe.seed)
+    device = firsts.values.device
+    run = Run(
+        work / "text2image",
+        networks.image.requires_grad_(True),
+        rate=recipe.image_rate,
+        total=recipe.image_steps,
+        warm_up=recipe.warm_up,
+        decay=recipe.ema_decay,
+    )
+    captions, flow = Captions(texts, device), Graphed(Flow(networks.image))
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(recipe.seed + step)
+        numbers = torch.randint(len(firsts.values), (recipe.image_batch,), device=device)
+        with torch.no_grad(), half_precision(device):
+            text = captions.filled_up(networks.embed(*captions.pick(numbers, recipe.caption_dropout))).float()
+        return {"loss": flow_loss(flow, firsts.normalised(numbers), text)}
+
+    run.train(losses)
+    run.average.write_to(networks.image)
+    networks.image.requires_grad_(False)
+
+
+def _loaded(folder: Path, device: torch.device) -> tuple[Any, Denoisers]:
+    """The video tokenizer and the networks of a folder of components, in FP32."""
+    assert MODEL.image is not None
+    assert MODEL.world is not None
+    networks = Denoisers()
+    networks.text = T5EncoderModel.from_pretrained(folder / MODEL.text_encoder, dtype=torch.float32).to(device)
+    networks.image = without_padding_mask(load_module(CosmosTransformer3DModel, folder / MODEL.image.component, device).float())
+    networks.world = without_padding_mask(load_module(CosmosTransformer3DModel, folder / MODEL.world.component, device).float())
+    vae = load_module(AutoencoderKLWan, folder / MODEL.video_tokenizer, device).float()
+    return vae, networks.eval().requires_grad_(False)
+
+
+def _moment(vae: Any, name: str, device: torch.device) -> torch.Tensor:
+    return torch.tensor(getattr(vae.config, f"latents_{name}"), device=device)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="miniature.refining", description=__doc__)
+    parser.add_argument("--components", type=Path, required=True, help="folder of the components to begin with")
+    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs; resumed if it is there")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the components")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
+    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
