@@ -13,7 +13,7 @@ from compose.project import Project, build, gone_afterwards, project
 from compose.results import FILE, Results
 from compose.work import patient
 
-SETTINGS = {"ORRERY_CHECKPOINT_SECONDS": "1", "ORRERY_LEASE_SECONDS": "5"}
+SETTINGS = {"ORRERY_CHECKPOINT_STEPS": "3", "ORRERY_LEASE_SECONDS": "5"}
 """A killed denoiser is missed soon, and has left a checkpoint soon."""
 
 RESULTS = Results()

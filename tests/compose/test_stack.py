@@ -25,6 +25,9 @@ from orrery.worlds.errors import OrreryError
 
 READY_SECONDS = 120.0
 
+FAR = 15
+"""So many steps are kept when a denoiser is killed."""
+
 
 def ready(project: Project) -> None:
     project.up("--wait", "--wait-timeout", str(int(READY_SECONDS)))
@@ -107,17 +110,17 @@ def answering(client: httpx.Client) -> dict[str, int]:
 def test_a_killed_denoiser_loses_nothing_and_the_other_goes_on_from_its_checkpoint(orrery: Project) -> None:
     orrery.up("--wait", "--no-recreate", "--scale", "denoiser=2")
     with patient(orrery) as client:
-        job = long_job(client).id
-        before = eventually(lambda: (now := denoising(client.get(job))).checkpoint_step and now, seconds=120)
         hosts = {container.id[:12]: container for container in orrery.containers("denoiser")}
+        job = long_job(client).id
+        eventually(lambda: (denoising(client.get(job)).checkpoint_step or 0) >= FAR, seconds=120)
         victim = hosts[denoised_by(client.get(job))]
         orrery.engine.docker("kill", victim.name)
         done = client.wait(job)
         after = denoising(done)
-    assert (after.attempt, after.leases_lost) == (2, 1)
+    assert after.leases_lost == after.attempt - 1 >= 1
     assert denoised_by(done) in set(hosts) - {victim.id[:12]}
-    # All steps of both attempts together: begun anew they would be as many more as there were before the kill.
-    assert after.steps_run < after.num_steps + before.checkpoint_step
+    # All steps of all attempts together: begun anew they would be as many more as there were before the kill.
+    assert after.steps_run < after.num_steps + FAR
 
 
 def test_a_restarted_redis_loses_nothing(orrery: Project) -> None:

@@ -13,8 +13,8 @@ from orrery.sdk.retrying import Retries
 from orrery.worlds.catalog import DEFAULT_MODEL, find
 from orrery.worlds.catalog.models import Workflow
 
-STEPS = 50
-"""Enough for a denoising to outlast what is done to it."""
+STEPS = 100
+"""The most that a model takes, so that a denoising outlasts what is done to it."""
 
 AHEAD = 4
 """Jobs for two denoisers, and as many that wait."""
