@@ -57,6 +57,7 @@ ONLY_IN = {
     "torch": {"engines", "stages"},
     "diffusers": {"engines", "stages"},
     "transformers": {"engines", "stages"},
+    "huggingface_hub": {"weights"},
     "redis": {"jobs"},
     "fastapi": {"gateway"},
     # The worker's Triton client tells its errors apart by gRPC's codes.
@@ -132,7 +133,7 @@ BLOCK_TORCH = """
 import sys
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "diffusers", "transformers"}:
+        if name.split(".")[0] in {"torch", "diffusers", "transformers", "huggingface_hub"}:
             raise ModuleNotFoundError(f"no {name} here")
 sys.meta_path.insert(0, NoTorch())
 """
@@ -156,6 +157,9 @@ def test_judging_needs_nothing_but_numpy() -> None:
         "orrery.client.stage",
         "orrery.evaluation.scores",
         "orrery.embedded.up",
+        "orrery.client.fetching",
+        "orrery.weights.inventory",
+        "orrery.weights.pulling",
         "orrery.stages.guardrail_text",
         "orrery.stages.publisher",
         "orrery.stages.text2world_request",

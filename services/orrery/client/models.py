@@ -83,6 +83,35 @@ def verify_(
     typer.echo(json.dumps({"verified": checked}) if as_json else "\n".join(lines))
 
 
+@app.command("pull")
+def pull_(
+    names: Annotated[list[str], typer.Argument(help="Models or components of the catalog.")],
+    models_dir: Folder = FOLDER,
+    revision: Annotated[
+        list[str] | None, typer.Option(help="Commit, branch or tag, for all or as COMPONENT=REVISION; main if not given.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetches components from the hub of HF_ENDPOINT with the token of HF_TOKEN; goes on where it was broken off."""
+    from orrery.client.fetching import watching
+    from orrery.weights.hub import HuggingFaceHub
+    from orrery.weights.inventory import specs_of
+    from orrery.weights.pulling import pull
+
+    specs, chosen = specs_of(names), dict(_named(one) for one in revision or ())
+    hub = HuggingFaceHub()
+    with watching() as watch:
+        pulled = [pull(hub, spec, models_dir, chosen.get(spec.name, chosen.get("")), watch) for spec in specs]
+    lines = (f"{one.name}  {size_of(one.fetched)} fetched  {one.source or 'was there'}" for one in pulled)
+    typer.echo(json.dumps({"pulled": [one.model_dump() for one in pulled]}) if as_json else "\n".join(lines))
+
+
+def _named(revision: str) -> tuple[str, str]:
+    """`COMPONENT=REVISION` by the component's name; what names none is for all others, under no name."""
+    name, equals, value = revision.partition("=")
+    return (name, value) if equals else ("", revision)
+
+
 @app.command("add")
 def add(
     folder: Annotated[Path, typer.Argument(help="As diffusers or transformers save it; its name is the component's.")],

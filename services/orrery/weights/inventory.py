@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from orrery.worlds.catalog import CATALOG
-from orrery.worlds.catalog.components import COMPONENTS
+from orrery.worlds.catalog.components import COMPONENTS, ComponentSpec
 from orrery.worlds.components import MANIFEST, PACKAGED, ComponentKind, ComponentManifest, check_sizes, read_manifest, verify
-from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.errors import ComponentUnusable, UnknownModel
 from orrery.worlds.plan import Frozen
 
 
@@ -92,7 +93,15 @@ def names_in(models_dir: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in models_dir.glob(f"*/{MANIFEST}")))
 
 
-def components_of(names: list[str]) -> tuple[str, ...]:
+def components_of(names: Sequence[str]) -> tuple[str, ...]:
     """Each once, in their order, with models for their components."""
     lists = (CATALOG[name].components if name in CATALOG else (name,) for name in names)
     return tuple(dict.fromkeys(name for names in lists for name in names))
+
+
+def specs_of(names: Sequence[str]) -> tuple[ComponentSpec, ...]:
+    """Of these models and components. Raises `UnknownModel` for a name that the catalog does not have."""
+    unknown = next((name for name in components_of(names) if name not in COMPONENTS), None)
+    if unknown is not None:
+        raise UnknownModel(f"the catalog has no model or component {unknown!r}", allowed=[*CATALOG, *COMPONENTS])
+    return tuple(COMPONENTS[name] for name in components_of(names))

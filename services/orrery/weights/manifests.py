@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,9 +41,15 @@ def latent_rgb(name: str, kind: ComponentKind, models_dir: Path, *, say: Say) ->
     if why is not None:
         say(f"{name}: without previews, {why}")
         return None
+    return _fitted(models_dir / tokenizer_of(name))
+
+
+@cache
+def _fitted(tokenizer: Path) -> LatentRgb:
+    """Once for all transformers of a model that is fetched: it takes its time."""
     from orrery.stages.colours import fit_latent_rgb
 
-    return fit_latent_rgb(models_dir / tokenizer_of(name))
+    return fit_latent_rgb(tokenizer)
 
 
 def _cannot_fit(name: str, models_dir: Path) -> str | None:

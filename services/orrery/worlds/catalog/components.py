@@ -19,7 +19,8 @@ TRANSFORMERS_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 class HubFolder(Frozen):
     """Files of a folder of a repository that go `into` a folder of the component.
 
-    Each of `needed` is some patterns, as `fnmatch` has them, of which one must name a file; `wanted` may be there or not.
+    Each of `needed` is some patterns, as `fnmatch` has them: the first that names files is taken, and one must. `wanted` may be
+    there or not.
     """
 
     folder: str
@@ -51,7 +52,7 @@ TOKENIZER = HubFolder(
     folder="tokenizer",
     into="tokenizer",
     needed=(("tokenizer_config.json",), ("tokenizer.json", "spiece.model")),
-    wanted=("special_tokens_map.json", "added_tokens.json"),
+    wanted=("tokenizer.json", "spiece.model", "special_tokens_map.json", "added_tokens.json"),
 )
 """Of a T5, as transformers saves it."""
 
