@@ -54,8 +54,8 @@ ALLOWED = {
 ONLY_IN = {
     "triton_python_backend_utils": {"backend"},
     "tritonclient": {"worker"},
-    "torch": {"engines", "stages"},
-    "diffusers": {"engines", "stages"},
+    "torch": {"engines", "stages", "weights"},
+    "diffusers": {"engines", "stages", "weights"},
     "transformers": {"engines", "stages"},
     "huggingface_hub": {"weights"},
     "redis": {"jobs"},

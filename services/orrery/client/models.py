@@ -112,6 +112,18 @@ def _named(revision: str) -> tuple[str, str]:
     return (name, value) if equals else ("", revision)
 
 
+@app.command("convert")
+def convert_(
+    file: Annotated[Path, typer.Argument(help="A released .pt file of a denoiser of Predict2.")],
+    name: Annotated[str, typer.Option("--as", help="The component that it becomes.")],
+    models_dir: Folder = FOLDER,
+) -> None:
+    """Makes a component of a released file, after holding every tensor to the network that it should be. Runs nothing in it."""
+    from orrery.weights.converting import convert
+
+    typer.echo(f"converted {convert(file, name, models_dir, say=_aside).fingerprint} {name}")
+
+
 @app.command("add")
 def add(
     folder: Annotated[Path, typer.Argument(help="As diffusers or transformers save it; its name is the component's.")],

@@ -1,0 +1,102 @@
+"""A released `.pt` file becomes a component in diffusers' layout."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import CosmosTransformer3DModel
+from safetensors.torch import save_file
+
+from orrery.weights.errors import CheckpointUnknown
+from orrery.weights.manifests import latent_rgb
+from orrery.weights.released import VARIANTS, Variant, hold, plain, renamed, variant_of
+from orrery.worlds.components import ComponentKind, ComponentManifest, write_manifest
+from orrery.worlds.errors import ComponentUnusable
+
+STAGING = ".convert"
+NESTS = ("model", "module", "state_dict")
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def convert(
+    path: Path, name: str, models_dir: Path, *, variants: Mapping[str, Variant] = VARIANTS, say: Callable[[str], None]
+) -> ComponentManifest:
+    """Writes the component `name` of `models_dir` from a released file, whole or not at all.
+
+    Raises `CheckpointUnknown` for a file that is not to be read, or is no known network, or another than the component's;
+    `ComponentUnusable` where the component is there already, or its name is none.
+    """
+    folder = models_dir / name
+    if Path(name).name != name or folder.exists():
+        raise ComponentUnusable(f"{folder} is there already" if folder.exists() else f"{name!r} cannot name a component")
+    tensors = read(path)
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    variant = variant_of(path.name, shapes, variants.values())
+    if variants.get(name, variant) != variant:
+        raise CheckpointUnknown(f"{path.name} is {variant.name}; {name} is {variants[name].name}")
+    module = _laid_out(variant)
+    hold(path.name, variant, shapes, {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()})
+    say(f"{path.name} is {variant.name}")
+    staging = models_dir / STAGING / name
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    module.save_config(staging)
+    weights = {renamed(key): tensor.contiguous() for key, tensor in tensors.items()}
+    save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
+    return _moved(staging, folder, path.name, say)
+
+
+def _moved(staging: Path, folder: Path, source: str, say: Callable[[str], None]) -> ComponentManifest:
+    kind = ComponentKind.TRANSFORMER
+    rgb = latent_rgb(folder.name, kind, folder.parent, say=say)
+    manifest = write_manifest(staging, kind, latent_rgb=rgb, source=source)
+    staging.rename(folder)
+    if not any(staging.parent.iterdir()):
+        staging.parent.rmdir()
+    return manifest
+
+
+def _laid_out(variant: Variant) -> Any:
+    """The network without memory."""
+    with torch.device("meta"):
+        return CosmosTransformer3DModel(**variant.config)
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a file by their plain names. Nothing in it is run: only tensors and plain values are read.
+
+    Raises `CheckpointUnknown` for a file that holds anything else.
+    """
+    if not path.is_file():
+        raise CheckpointUnknown(f"there is no file {path}")
+    try:
+        # Bytes of other libraries lie beside the weights, in a buffer that does nothing when it is made.
+        with torch.serialization.safe_globals([io.BytesIO]):
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointUnknown(
+            f"{path.name} holds more than tensors, or is no PyTorch file; nothing of it was run: {reason}"
+        ) from error
+    state = _unnested(path.name, loaded)
+    named = {name: value for key, value in state.items() if (name := plain(key)) is not None}
+    stranger = next((name for name, value in named.items() if not isinstance(value, torch.Tensor)), None)
+    if stranger is not None:
+        raise CheckpointUnknown(f"{path.name}: {stranger} is a {type(named[stranger]).__name__}; expected was a tensor")
+    return named
+
+
+def _unnested(file: str, loaded: Any) -> dict[str, Any]:
+    """The state itself, however deep it lies."""
+    while isinstance(loaded, dict) and (nest := next((name for name in NESTS if isinstance(loaded.get(name), dict)), None)):
+        loaded = loaded[nest]
+    if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
+        raise CheckpointUnknown(f"{file} is no state of a network: names and tensors were expected")
+    return loaded
