@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 from helm.chart import EVERYTHING, VARIANTS, Object, containers, environment, one, pods, render
 from helm.security import violations
+from orrery.client.exits import Exit
 from orrery.client.options import Connection
 from orrery.dispatcher.settings import DispatcherSettings
 from orrery.gateway.settings import GatewaySettings
@@ -230,3 +235,35 @@ def test_a_model_cache_that_is_wanted_otherwise_is_filled_by_another_job() -> No
     assert describe["args"] == ["t5-11b=text_encoder", "wan2.1-vae=video_tokenizer"]
     (wait,) = one(render({"modelCache": more}), "Deployment", "denoiser")["spec"]["template"]["spec"]["initContainers"]
     assert wait["args"] == ["t5-11b", "wan2.1-vae"]
+
+
+def fetching(**cache: Any) -> list[Object]:
+    """What the Job runs before it checks."""
+    components = {"predict2-2b-text2image": "transformer", "wan2.1-vae": "video_tokenizer", "t5-11b": "text_encoder"}
+    (job,) = [
+        item for item in render({"modelCache": {"enabled": True, "components": components, **cache}}) if item["kind"] == "Job"
+    ]
+    return list(job["spec"]["template"]["spec"].get("initContainers", []))
+
+
+def test_components_are_pulled_by_the_command_line_unless_there_is_a_command_or_nothing_to_fetch() -> None:
+    (pull,) = fetching(fetch={"secret": "hub-token", "revisions": {"t5-11b": "0123abc"}})
+    assert pull["image"] == "orrery/stage:0.1.0"
+    assert pull["command"] == ["orrery", "models", "pull", "--models-dir", "/models"]
+    assert pull["args"] == ["--revision=t5-11b=0123abc", "t5-11b", "wan2.1-vae", "predict2-2b-text2image"]
+    assert pull["envFrom"] == [{"secretRef": {"name": "hub-token"}}]
+    (own,) = fetching(fetch={"command": ["mine"]})
+    assert (own["command"], "args" in own) == (["mine"], False)
+    assert fetching(fetch={"enabled": False}) == []
+
+
+def test_what_the_job_runs_is_a_command_that_there_is(tmp_path: Path) -> None:
+    """As it is rendered, against a port where no hub listens: every word is taken, and the first component is asked for."""
+    (pull,) = fetching(fetch={"revisions": {"t5-11b": "0123abc"}})
+    words = [str(tmp_path) if word == "/models" else word for word in [*pull["command"][1:], *pull["args"]]]
+    told = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-m", "orrery.client.cli", *words], env=told, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == Exit.UNREACHABLE
+    assert "nvidia/Cosmos-Predict2-2B-Text2Image: http://127.0.0.1:9 cannot be reached" in done.stderr

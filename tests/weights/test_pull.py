@@ -262,6 +262,15 @@ def test_a_hub_that_does_not_answer_is_named(hub: FakeHub, machine: Machine) -> 
     assert hub.requests == []
 
 
+def test_the_command_runs_where_only_stages_are_installed(machine: Machine) -> None:
+    """The image of the stages has neither an HTTP client of ours nor the gateway's packages."""
+    absent = "import sys; sys.modules |= dict.fromkeys(['httpx', 'httpx_sse', 'fastapi', 'yaml'])"
+    code = f"{absent}; from orrery.client.cli import main; sys.argv[1:] = ['models', 'pull', 'miniature']; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=machine.folder)
+    assert done.returncode == Exit.BAD_REQUEST
+    assert done.stderr.startswith("orrery: no hub has miniature-t5")
+
+
 def test_models_that_no_hub_has_are_told_apart_from_unknown_ones(machine: Machine) -> None:
     assert "comes with the package" in machine.refused(HubMissing, "miniature-t5")
     with pytest.raises(UnknownModel, match="predict9"):

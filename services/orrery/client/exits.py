@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from orrery.sdk.errors import JobFailed, Refused, Unreachable
 from orrery.worlds.errors import JobCancelled, OrreryError, PromptBlocked, QueueFull, StoreUnavailable
 
 
@@ -40,17 +39,30 @@ BY_KIND: tuple[tuple[type[OrreryError], Exit], ...] = (
     (PromptBlocked, Exit.BLOCKED),
     (QueueFull, Exit.QUEUE_FULL),
     (JobCancelled, Exit.CANCELLED),
-    (Unreachable, Exit.UNREACHABLE),
     (StoreUnavailable, Exit.UNREACHABLE),
 )
 BY_STATUS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 429: Exit.QUEUE_FULL, 503: Exit.UNREACHABLE}
 
 
 def exit_of(error: OrreryError) -> Exit:
+    """Of an error that is not the SDK's it is told without the SDK: where only stages run there is no HTTP client."""
+    if type(error).__module__.startswith("orrery.sdk."):
+        return _of_sdk(error)
+    return _of(error, error.http_status)
+
+
+def _of_sdk(error: OrreryError) -> Exit:
+    from orrery.sdk.errors import JobFailed, Refused, Unreachable
+
     if isinstance(error, JobFailed):
         return Exit.BLOCKED if isinstance(error.reason, PromptBlocked) else Exit.JOB_FAILED
-    kind = next((status for kind, status in BY_KIND if isinstance(error, kind)), None)
+    if isinstance(error, Unreachable):
+        return Exit.UNREACHABLE
+    return _of(error, error.sent_status if isinstance(error, Refused) else error.http_status)
+
+
+def _of(error: OrreryError, status: int) -> Exit:
+    kind = next((known for kind, known in BY_KIND if isinstance(error, kind)), None)
     if kind is not None:
         return kind
-    status = error.sent_status if isinstance(error, Refused) else error.http_status
     return BY_STATUS.get(status, Exit.BAD_REQUEST if 400 <= status < 500 else Exit.FAILURE)
