@@ -196,6 +196,9 @@ async def test_the_shell_completes_models_and_samplers(shell: Shell) -> None:
     (model,) = json.loads((await shell.run("models", "--json")).out)
     assert model["id"] in await offered(f"generate x --url {shell.url} --model", model["id"][:3])
     assert (await offered("generate x --sampler", "res")).split() == ["res_2ab"]
+    assert (await offered(f"models --url {shell.url}", model["id"][:3])).split() == [model["id"]]
+    assert {"list", "pull", "verify"} <= set((await offered("models", "")).split())
+    assert (await offered("models pull", "predict2-2b-v")).split() == ["predict2-2b-video2world-720p16"]
     assert set((await offered("generate x --priority", "")).split()) == {"interactive", "standard", "batch"}
 
 

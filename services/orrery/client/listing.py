@@ -14,7 +14,15 @@ from orrery.worlds.errors import UnknownModel
 if TYPE_CHECKING:
     from orrery.sdk import Model
 
-Name = Annotated[str | None, typer.Argument(autocompletion=complete_models, help="Shows the parameters of this one.")]
+
+def _complete(context: typer.Context, incomplete: str) -> list[str]:
+    """Models, and the commands in whose place a model may stand."""
+    group: Any = context.parent.command if context.parent else None
+    verbs = [name for name in group.commands if name.startswith(incomplete)] if group else []
+    return [*verbs, *complete_models(context, incomplete)]
+
+
+Name = Annotated[str | None, typer.Argument(autocompletion=_complete, help="Shows the parameters of this one.")]
 
 
 @expanded

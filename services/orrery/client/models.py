@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from orrery.client.completion import complete_with
 from orrery.client.listing import served
+from orrery.worlds.catalog import CATALOG
+from orrery.worlds.catalog.components import COMPONENTS
 from orrery.worlds.components import ComponentKind, verify
 from orrery.worlds.errors import ComponentUnusable
 
@@ -28,6 +31,7 @@ class Group(TyperGroup):
 app = typer.Typer(cls=Group, help="The served models (`models [NAME]`), and the weights of a folder of components.")
 app.command("served")(served)
 
+CATALOGUED = complete_with([*CATALOG, *COMPONENTS])
 Folder = Annotated[Path, typer.Option("--models-dir", envvar="ORRERY_MODELS_DIR", help="The folder of components.")]
 FOLDER = Path("models")
 Json = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
@@ -52,7 +56,7 @@ def list_(
 
 def _lines(stock: Stock) -> list[str]:
     head = f"{stock.model}  {'complete' if stock.complete else 'not complete'}  {stock.description}"
-    return [head, *("  " + "  ".join(_words(one)) for one in stock.components)]
+    return [head, *("  " + "  ".join(_words(one)).rstrip() for one in stock.components)]
 
 
 def _words(one: Found) -> list[str]:
@@ -85,7 +89,7 @@ def verify_(
 
 @app.command("pull")
 def pull_(
-    names: Annotated[list[str], typer.Argument(help="Models or components of the catalog.")],
+    names: Annotated[list[str], typer.Argument(help="Models or components of the catalog.", autocompletion=CATALOGUED)],
     models_dir: Folder = FOLDER,
     revision: Annotated[
         list[str] | None, typer.Option(help="Commit, branch or tag, for all or as COMPONENT=REVISION; main if not given.")

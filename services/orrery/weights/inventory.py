@@ -103,5 +103,5 @@ def specs_of(names: Sequence[str]) -> tuple[ComponentSpec, ...]:
     """Of these models and components. Raises `UnknownModel` for a name that the catalog does not have."""
     unknown = next((name for name in components_of(names) if name not in COMPONENTS), None)
     if unknown is not None:
-        raise UnknownModel(f"the catalog has no model or component {unknown!r}", allowed=[*CATALOG, *COMPONENTS])
+        raise UnknownModel(f"the catalog has no model or component {unknown!r}", field="model", allowed=[*CATALOG, *COMPONENTS])
     return tuple(COMPONENTS[name] for name in components_of(names))
