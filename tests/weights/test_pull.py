@@ -211,7 +211,9 @@ def test_a_revision_is_pinned_or_refused(hub: FakeHub, machine: Machine) -> None
     missing = machine.refused(HubMissing, WORLD, "v9")
     assert missing == f"{WORLD_REPOSITORY} has no revision 'v9'; choose another with --revision"
     assert machine.pull(WORLD, commit).source == f"{WORLD_REPOSITORY}@{commit}"
-    assert machine.pull(WORLD, commit).fetched == 0
+    hub.requests.clear()
+    assert [machine.pull(WORLD, same).fetched for same in (commit, commit[:7], "main")] == [0, 0, 0]
+    assert hub.requests == []
     assert "remove it and pull again" in machine.refused(ComponentUnusable, WORLD, "a" * 40)
 
 

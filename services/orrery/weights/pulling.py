@@ -8,6 +8,7 @@ pull that was broken off goes on where it was.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -24,6 +25,7 @@ from orrery.worlds.plan import Frozen
 
 STAGING = ".pull"
 PART = ".part"
+COMMIT = re.compile("[0-9a-f]{7,40}")
 
 
 class Watcher(Protocol):
@@ -75,9 +77,14 @@ def _there(folder: Path, spec: ComponentSpec, revision: str | None) -> Pulled:
         manifest = verify(folder)
     except ComponentUnusable as error:
         raise ComponentUnusable(f"{error.message}: remove {folder} and pull again") from error
-    if revision is not None and spec.source is not None and manifest.source != f"{spec.source.repository}@{revision}":
+    if revision is not None and not _may_be(manifest.source, revision):
         raise ComponentUnusable(f"{folder} is of {manifest.source}, not of {revision}: remove it and pull again")
     return Pulled(name=spec.name, fingerprint=manifest.fingerprint, source=manifest.source, fetched=0)
+
+
+def _may_be(source: str | None, revision: str) -> bool:
+    """Whether what came from `source` is that revision. A branch or a tag may be any commit, and the hub is not asked again."""
+    return COMMIT.fullmatch(revision) is None or (source or "").rpartition("@")[2].startswith(revision)
 
 
 def chosen(listing: Listing, source: HubSource) -> dict[str, HubFile]:
