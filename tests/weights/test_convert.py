@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from orrery.client import cli
 from orrery.engines.weights import load_module
 from orrery.weights.converting import convert
-from orrery.weights.errors import CheckpointUnknown
+from orrery.weights.errors import CheckpointUnknown, NoSpace
 from orrery.weights.released import VARIANTS, Variant
 from orrery.worlds.components import ComponentKind, verify
 from orrery.worlds.errors import ComponentUnusable
@@ -190,6 +191,13 @@ def test_a_component_is_not_made_of_another_network(state: Any, tmp_path: Path) 
     made(state, tmp_path, name="my-own")
     with pytest.raises(ComponentUnusable, match="is there already"):
         made(state, tmp_path, name="my-own")
+
+
+def test_a_component_that_cannot_fit_is_not_begun(state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(NoSpace, match="which has 1000"):
+        made(state, tmp_path)
+    assert not (tmp_path / "models" / "tiny-world").exists()
 
 
 BILLIONS = {"0.6b-text2image": 0.598, "2b-text2image": 1.956, "14b-text2image": 14.265}

@@ -14,7 +14,7 @@ import torch
 from diffusers import CosmosTransformer3DModel
 from safetensors.torch import save_file
 
-from orrery.weights.errors import CheckpointUnknown
+from orrery.weights.errors import CheckpointUnknown, NoSpace
 from orrery.weights.manifests import latent_rgb
 from orrery.weights.released import VARIANTS, Variant, hold, plain, renamed, variant_of
 from orrery.worlds.components import ComponentKind, ComponentManifest, write_manifest
@@ -31,7 +31,7 @@ def convert(
     """Writes the component `name` of `models_dir` from a released file, whole or not at all.
 
     Raises `CheckpointUnknown` for a file that is not to be read, or is no known network, or another than the component's;
-    `ComponentUnusable` where the component is there already, or its name is none.
+    `NoSpace`; `ComponentUnusable` where the component is there already, or its name is none.
     """
     folder = models_dir / name
     if Path(name).name != name or folder.exists():
@@ -49,6 +49,9 @@ def convert(
     staging.mkdir(parents=True)
     module.save_config(staging)
     weights = {renamed(key): tensor.contiguous() for key, tensor in tensors.items()}
+    needed, free = sum(tensor.nbytes for tensor in weights.values()), shutil.disk_usage(staging).free
+    if needed > free:
+        raise NoSpace(f"{name} needs {needed} bytes in {models_dir}, which has {free}")
     save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
     return _moved(staging, folder, path.name, say)
 
