@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orrery.stages.stage import EngineHost, StageSettings
+from orrery.worlds.catalog import DEFAULT_MODEL
 
-VARIABLES = ("ORRERY_MODELS_DIR", "ORRERY_DEVICE", "ORRERY_TRANSFORMER", "ORRERY_PRELOAD", "ORRERY_THREADS")
+VARIABLES = (
+    "ORRERY_MODELS_DIR",
+    "ORRERY_DEVICE",
+    "ORRERY_TRANSFORMER",
+    "ORRERY_PRELOAD",
+    "ORRERY_THREADS",
+    "ORRERY_DEFAULT_MODEL",
+)
 
 
 def settings_from(environment: Mapping[str, str]) -> StageSettings:
@@ -19,6 +27,7 @@ def settings_from(environment: Mapping[str, str]) -> StageSettings:
         transformer=EngineHost(environment.get("ORRERY_TRANSFORMER", EngineHost.IN_PROCESS)),
         preload=tuple(filter(None, environment.get("ORRERY_PRELOAD", "").split(","))),
         threads=int(threads) if threads else None,
+        default_model=environment.get("ORRERY_DEFAULT_MODEL", DEFAULT_MODEL),
     )
 
 
@@ -30,5 +39,6 @@ def environment_of(settings: StageSettings) -> dict[str, str]:
         settings.transformer.value,
         ",".join(settings.preload),
         str(settings.threads or ""),
+        settings.default_model,
     )
     return dict(zip(VARIABLES, values, strict=True))

@@ -56,4 +56,5 @@ def _stage_settings(settings: StageEnvironment) -> StageSettings:
         transformer=EngineHost(settings.transformer),
         preload=settings.components if settings.components is not None else tuple(found),
         threads=settings.threads,
+        default_model=settings.default_model,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar, Protocol
 
+from orrery.worlds.catalog import DEFAULT_MODEL
 from orrery.worlds.contracts import CONTRACTS, YIELDED, StageContract
 
 Values = Mapping[str, Any]
@@ -24,13 +25,17 @@ class EngineHost(StrEnum):
 
 @dataclass(frozen=True)
 class StageSettings:
-    """`models_dir` holds one folder per component; `device` is torch's name; `preload` are components to load at start."""
+    """`models_dir` holds one folder per component; `device` is torch's name; `preload` are components to load at start.
+
+    `default_model` is what a request to an ensemble means that names none.
+    """
 
     models_dir: Path
     device: str = "cpu"
     transformer: EngineHost = EngineHost.IN_PROCESS
     preload: tuple[str, ...] = ()
     threads: int | None = None
+    default_model: str = DEFAULT_MODEL
 
 
 class Cancelled(Exception):

@@ -22,16 +22,16 @@ class Text2WorldRequest:
         self._settings = settings
 
     def run(self, values: Values, call: Call) -> Values:
-        request, model = _read(values["request"])
+        request, model = _read(values["request"], self._settings.default_model)
         texts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
         verdict = call.infer("guardrail_text", texts)["verdict"]
         return {"verdict": verdict} | texts | _tensors(request, model)
 
 
-def _read(text: str) -> tuple[WorldRequest, ModelSpec]:
+def _read(text: str, default_model: str) -> tuple[WorldRequest, ModelSpec]:
     try:
         body = json.loads(text)
-        model = catalog.find(str(body.pop("model", catalog.DEFAULT_MODEL)))
+        model = catalog.find(str(body.pop("model", default_model)))
         asked = RequestedWorld.model_validate(body)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidRequest(f"request is not a JSON object of known fields: {error}", field="request") from error

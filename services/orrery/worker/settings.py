@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from orrery.worlds.catalog import DEFAULT_MODEL
 from orrery.worlds.components import PACKAGED
 from orrery.worlds.contracts import CONTRACTS, DENOISER_UNARY, POOLED, TEXT2WORLD_REQUEST
 from orrery.worlds.environment import Names, ProcessSettings
@@ -26,7 +27,7 @@ class StageEnvironment(ProcessSettings):
     """What a stage process is told. Times in seconds, sizes in bytes.
 
     `stages` are Triton models to host; `components` those to serve of what `models_dir` holds (all if not given), which is the
-    packaged miniature if nothing else is told;
+    packaged miniature if nothing else is told; `default_model` is what a request to the ensemble means that names none;
     `triton_binary` and `triton_backends` name an installed Triton in place of the embedded one. Triton speaks HTTP only where
     there is a `triton_http_port`. The worker's metrics are on `metrics_host` and `metrics_port` (0 is any free one), Triton's
     own on the same host and `triton_metrics_port`. `threads` are torch's on a CPU, the same on every machine unless told
@@ -41,6 +42,7 @@ class StageEnvironment(ProcessSettings):
     run_dir: Path
     stages: Annotated[Names, AfterValidator(_known_stages)] = (*POOLED, TEXT2WORLD_REQUEST.name, DENOISER_UNARY.name)
     components: Names | None = None
+    default_model: str = DEFAULT_MODEL
     model_repository: Path | None = None
     triton_binary: Path | None = None
     triton_backends: Path | None = None
