@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orrery.gateway.edge.noting import NotedSend, route_of
 from orrery.gateway.following import ENDS
 from orrery.jobs.gauges import PoolGauges
 from orrery.telemetry.instruments import SLOW, Instruments
 from orrery.worlds.errors import OrreryError
 
 ETA_BUCKETS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
-UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 """A client may call its method what it likes, and each name would be a series of its own."""
@@ -85,22 +85,15 @@ class MeasuredRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500  # what an exception becomes outside of here
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        noted = NotedSend(send)
         started = time.perf_counter()
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, noted)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            self._record(scope, noted.status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = route_of(scope)
         method = scope["method"] if scope["method"] in METHODS else OTHER
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(method, route).observe(seconds)

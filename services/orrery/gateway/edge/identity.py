@@ -10,6 +10,7 @@ import uuid
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orrery.gateway.edge.noting import NotedSend, route_of
 from orrery.telemetry.logs import REQUEST_ID
 
 log = logging.getLogger(__name__)
@@ -33,21 +34,19 @@ class NamedRequests:
             return
         given = Headers(scope=scope).get(HEADER, "")
         name = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        status = 500
+        noted = NotedSend(send)
 
         async def named(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 message = {**message, "headers": [*message["headers"], (HEADER.lower().encode(), name.encode())]}
-            await send(message)
+            await noted(message)
 
         token = REQUEST_ID.set(name)
         started = time.perf_counter()
         try:
             await self._app(scope, receive, named)
         finally:
-            _tell(scope, status, time.perf_counter() - started)
+            _tell(scope, noted.status, time.perf_counter() - started)
             REQUEST_ID.reset(token)
 
 
@@ -55,7 +54,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
     level = logging.DEBUG if scope["method"] in QUIET and status < 400 else logging.INFO
     if not log.isEnabledFor(level):
         return
-    route = getattr(scope.get("route"), "path", "unmatched")
+    route = route_of(scope)
     key = scope.get("state", {}).get("key")
     who = {"key": key.id, "tenant": key.tenant} if key else {}
     extra = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)} | who

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orrery.gateway.edge.identity import QUIET
+from orrery.gateway.edge.noting import NotedSend, route_of
 from orrery.telemetry.logs import REQUEST_ID
 from orrery.telemetry.tracing import TRACEPARENT, Attributes, Kind, Tracing
 
@@ -21,31 +22,20 @@ class TracedRequests:
         if scope["type"] != "http" or scope["method"] in QUIET:
             await self._app(scope, receive, send)
             return
-        status = 500  # what an exception becomes outside of here
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        noted = NotedSend(send)
         parent = Headers(scope=scope).get(TRACEPARENT)
         with self._tracing.span(scope["method"], kind=Kind.SERVER, parent=parent) as span:
-            await self._app(scope, receive, note)
-            span.set(_attributes(scope, status), f"{scope['method']} {_route(scope)}")
-            if status >= 500:
-                span.failed(str(status))
-
-
-def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", "unmatched"))
+            await self._app(scope, receive, noted)
+            span.set(_attributes(scope, noted.status), f"{scope['method']} {route_of(scope)}")
+            if noted.status >= 500:
+                span.failed(str(noted.status))
 
 
 def _attributes(scope: Scope, status: int) -> Attributes:
     """As OpenTelemetry names them. No query and no body: both are the client's."""
     return {
         "http.request.method": scope["method"],
-        "http.route": _route(scope),
+        "http.route": route_of(scope),
         "http.response.status_code": status,
         "orrery.request.id": REQUEST_ID.get() or "",
     }
