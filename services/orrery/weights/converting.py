@@ -15,9 +15,9 @@ from diffusers import CosmosTransformer3DModel
 from safetensors.torch import save_file
 
 from orrery.weights.errors import CheckpointUnknown, NoSpace
-from orrery.weights.manifests import latent_rgb
+from orrery.weights.manifests import move_in
 from orrery.weights.released import VARIANTS, Variant, hold, plain, renamed, variant_of
-from orrery.worlds.components import ComponentKind, ComponentManifest, write_manifest
+from orrery.worlds.components import ComponentKind, ComponentManifest
 from orrery.worlds.errors import ComponentUnusable
 
 STAGING = ".convert"
@@ -53,17 +53,7 @@ def convert(
     if needed > free:
         raise NoSpace(f"{name} needs {needed} bytes in {models_dir}, which has {free}")
     save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
-    return _moved(staging, folder, path.name, say)
-
-
-def _moved(staging: Path, folder: Path, source: str, say: Callable[[str], None]) -> ComponentManifest:
-    kind = ComponentKind.TRANSFORMER
-    rgb = latent_rgb(folder.name, kind, folder.parent, say=say)
-    manifest = write_manifest(staging, kind, latent_rgb=rgb, source=source)
-    staging.rename(folder)
-    if not any(staging.parent.iterdir()):
-        staging.parent.rmdir()
-    return manifest
+    return move_in(staging, folder, ComponentKind.TRANSFORMER, source=path.name, say=say)
 
 
 def _laid_out(variant: Variant) -> Any:

@@ -30,6 +30,19 @@ def describe(folder: Path, kind: ComponentKind | None, *, say: Say) -> Component
     return write_manifest(folder, kind, latent_rgb=latent_rgb(folder.name, kind, folder.parent, say=say))
 
 
+def move_in(staging: Path, folder: Path, kind: ComponentKind, *, source: str | None, say: Say) -> ComponentManifest:
+    """Makes what grew in `staging` the component `folder`, in one step: its manifest is written before it is moved.
+
+    `source` is where the manifest says it came from. The folder that staging lay in goes with the last component in it.
+    """
+    rgb = latent_rgb(folder.name, kind, folder.parent, say=say)
+    manifest = write_manifest(staging, kind, latent_rgb=rgb, source=source)
+    staging.rename(folder)
+    if not any(staging.parent.iterdir()):
+        staging.parent.rmdir()
+    return manifest
+
+
 def latent_rgb(name: str, kind: ComponentKind, models_dir: Path, *, say: Say) -> LatentRgb | None:
     """How latents of a transformer are shown, from its video tokenizer in `models_dir`.
 

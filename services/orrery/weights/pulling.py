@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from orrery.weights.errors import ChecksumMismatch, HubMissing, NoSpace
 from orrery.weights.hub import Hub, HubFile, Listing, Told
-from orrery.weights.manifests import latent_rgb
+from orrery.weights.manifests import move_in
 from orrery.worlds.catalog.components import ComponentSpec, HubFolder, HubSource
-from orrery.worlds.components import MANIFEST, ComponentManifest, verify, write_manifest
+from orrery.worlds.components import MANIFEST, verify
 from orrery.worlds.errors import ComponentUnusable
 from orrery.worlds.plan import Frozen
 
@@ -64,7 +64,7 @@ def pull(hub: Hub, spec: ComponentSpec, models_dir: Path, revision: str | None, 
     for path in [path for path in staging.rglob("*") if path.is_file()]:
         if str(path.relative_to(staging)) not in wanted:
             path.unlink()  # of another revision
-    manifest = _finish(staging, folder, spec, listing, watch)
+    manifest = move_in(staging, folder, spec.kind, source=listing.source, say=watch.say)
     return Pulled(name=spec.name, fingerprint=manifest.fingerprint, source=listing.source, fetched=fetched)
 
 
@@ -162,12 +162,3 @@ def _is(path: Path, file: HubFile) -> bool:
 def _digest(path: Path, start: Callable[[], Any]) -> str:
     with path.open("rb") as file:
         return str(hashlib.file_digest(file, start).hexdigest())
-
-
-def _finish(staging: Path, folder: Path, spec: ComponentSpec, listing: Listing, watch: Watcher) -> ComponentManifest:
-    rgb = latent_rgb(spec.name, spec.kind, folder.parent, say=watch.say)
-    manifest = write_manifest(staging, spec.kind, latent_rgb=rgb, source=listing.source)
-    staging.rename(folder)
-    if not any(staging.parent.iterdir()):
-        staging.parent.rmdir()
-    return manifest
