@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
+PYTHON_FILES := services tests build examples helm/orrery/files
 
 .PHONY: miniature help demo test test-compose test-helm check format bench chaos up config locks presets stubs docs models clean
 
@@ -34,13 +35,13 @@ test-helm: $(VENV)/.ready  ## Render the chart with the real Helm engine, and ho
 	$(BIN)/python -m pytest tests/helm
 
 check: $(VENV)/.ready  ## Formatting, lint and types
-	$(BIN)/ruff format --check services tests build examples
-	$(BIN)/ruff check services tests build examples
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
 
 format: $(VENV)/.ready  ## Format, and fix what lint can fix
-	$(BIN)/ruff format services tests build examples
-	$(BIN)/ruff check --fix services tests build examples
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
 
 bench: models  ## Measure; writes bench-results/*.json, the last line printed is one JSON object
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --out bench-results --models-dir $(MODELS)

@@ -1,6 +1,6 @@
 """Makes components of the folders of a model cache, and waits for them.
 
-    python models.py describe FOLDER NAME=KIND...   writes the manifest of each that has none, and reads every file of the others
+    python models.py describe FOLDER NAME=KIND...   writes the manifest of each that has none, reads every file of the others
     python models.py await FOLDER NAME...           until each has a manifest
 
 Ends with 1, and a line that says why, if a component has no folder or is not what its manifest says.

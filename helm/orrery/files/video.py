@@ -2,7 +2,7 @@
 
     python video.py URL PROMPT SECONDS
 
-With the standard library alone: it runs in the gateway's image. An API key is read from ORRERY_API_KEY. Ends with 1, and a
+It runs in the gateway's image, with what is there. An API key is read from ORRERY_API_KEY. Ends with 1, and a
 line that says why, if there is no video after so many seconds.
 """
 
@@ -12,8 +12,8 @@ import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
+
+import httpx
 
 PAUSE = 1.0
 ENDED = ("completed", "failed", "cancelled")
@@ -37,19 +37,14 @@ def main(url: str, prompt: str, seconds: str) -> None:
 
 
 def _ask(url: str, body: object = None) -> bytes:
-    request = urllib.request.Request(url, method="GET" if body is None else "POST")
-    if body is not None:
-        request.data = json.dumps(body).encode()
-        request.add_header("Content-Type", "application/json")
-    if "ORRERY_API_KEY" in os.environ:
-        request.add_header("Authorization", f"Bearer {os.environ['ORRERY_API_KEY']}")
+    headers = {"Authorization": f"Bearer {os.environ['ORRERY_API_KEY']}"} if "ORRERY_API_KEY" in os.environ else {}
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        raise SystemExit(f"{url} answers {error.code}: {error.read().decode(errors='replace')}") from None
-    except urllib.error.URLError as error:
-        raise SystemExit(f"{url} does not answer: {error.reason}") from None
+        answer = httpx.request("GET" if body is None else "POST", url, json=body, headers=headers, timeout=60)
+    except httpx.TransportError as error:
+        raise SystemExit(f"{url} does not answer: {error}") from None
+    if not answer.is_success:
+        raise SystemExit(f"{url} answers {answer.status_code}: {answer.text}")
+    return answer.content
 
 
 if __name__ == "__main__":
