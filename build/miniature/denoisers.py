@@ -1,7 +1,7 @@
 """Trains the text encoder and both denoisers together, as rectified flows behind the preconditioning of Predict2.
 
 With t = sigma / (1 + sigma), noise n and clean latents x0, the network sees x_t = (1 - t) x0 + t n and answers n - x0, which is
-what `orrery.stages.prediction` assumes. Conditioning frames are given clean, at the noise level `SIGMA_CONDITIONAL`.
+what `orrery.stages.predictions` assumes. Conditioning frames are given clean, at the noise level `SIGMA_CONDITIONAL`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from miniature.recipe import Recipe
 from miniature.training import Graphed, Run, half_precision
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FPS
-from orrery.stages.prediction import SIGMA_CONDITIONAL
+from orrery.stages.predictions import SIGMA_CONDITIONAL
 from orrery.stages.samplers.sigmas import karras_sigma
 
 

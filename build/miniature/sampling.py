@@ -14,7 +14,7 @@ from miniature.networks import text_tokenizer
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FRAMES, SIDE
 from orrery.stages.denoiser import official_noise
-from orrery.stages.prediction import X0Predictor
+from orrery.stages.predictions import RectifiedFlow
 from orrery.stages.samplers import make_sampler
 
 
@@ -84,7 +84,7 @@ class Studio:
         self, module: Any, prompts: list[str], seeds: list[int], choice: Choice, guidance: float, frames: int, given: Any
     ) -> torch.Tensor:
         sampler = make_sampler(choice.sampler, choice.steps)
-        predict = X0Predictor(
+        predict = RectifiedFlow(
             engine=Batched(module),
             text=self._embed(prompts),
             negative_text=self._embed([""] * len(prompts)) if guidance > 0 else None,

@@ -11,7 +11,7 @@ from orrery.engines.eager import EagerEngine
 from orrery.engines.weights import load_module
 from orrery.stages.arrays import to_tensor
 from orrery.stages.denoiser import official_noise
-from orrery.stages.prediction import X0Predictor
+from orrery.stages.predictions import RectifiedFlow
 from orrery.stages.samplers import SAMPLERS, SamplerState, make_sampler
 from orrery.stages.stage import Cancelled, StageSettings
 from orrery.worlds.errors import InvalidField
@@ -140,7 +140,7 @@ def test_sampling_with_the_network_goes_on_from_any_step(
 ) -> None:
     values = world_values(texts, condition, sampler=sampler)
     whole = stages["denoiser"].run(values, call)["latents"]
-    predict_x0 = X0Predictor(
+    predict_x0 = RectifiedFlow(
         engine=EagerEngine(settings.models_dir / WORLD, torch.device("cpu")),
         text=torch.from_numpy(texts["text_embeddings"])[None],
         negative_text=torch.from_numpy(texts["negative_text_embeddings"])[None],

@@ -15,7 +15,7 @@ from orrery.engines.engine import Engine
 from orrery.stages.arrays import to_tensor
 from orrery.stages.checkpoints import Cadence, identity, pack, unpack
 from orrery.stages.loading import ComponentCache, configure_torch
-from orrery.stages.prediction import X0Predictor
+from orrery.stages.predictions import PREDICTIONS, Prediction
 from orrery.stages.previews import Previews
 from orrery.stages.samplers import Sampler, SamplerState, make_sampler
 from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, StageSettings, Values
@@ -45,12 +45,12 @@ class Denoiser:
         last, with the report of which the checkpoint goes out.
         """
         sampler = make_sampler(values["sampler"], values["num_inference_steps"])
-        predict_x0 = self._predictor(values, call)
+        predict = self._prediction(values, call)
         state = self._first_state(values, sampler)
         cadence, previews = self._cadence(values, state.step), self._previews(values)
         yielding = call.wants_yield()
         while state.step < sampler.num_steps and not yielding:
-            state = sampler.advance(state, predict_x0)
+            state = sampler.advance(state, predict)
             yielding = call.wants_yield()
             wanted = state.step < sampler.num_steps and (yielding or cadence.due(state.step))
             checkpoint = {"checkpoint": self._checkpoint(state, values)} if wanted else {}
@@ -86,11 +86,11 @@ class Denoiser:
         shape = (1, Compression().channels, *(int(length) for length in values["latent_shape"]))
         return official_noise(values["seed"], shape).to(self._device)
 
-    def _predictor(self, values: Values, call: Call) -> X0Predictor:
+    def _prediction(self, values: Values, call: Call) -> Prediction:
         text = self._tensor(values, "text_embeddings")
         if text is None:
             raise InvalidField("the denoiser needs text", field="text_embeddings")
-        return X0Predictor(
+        return PREDICTIONS[values["sampler"]](
             engine=self._engine(values["component"], call),
             text=text,
             negative_text=self._tensor(values, "negative_text_embeddings"),
@@ -98,6 +98,7 @@ class Denoiser:
             condition=self._tensor(values, "condition_latents"),
             rope_fps=values.get("rope_fps"),
             check_cancelled=call.check_cancelled,
+            conditional_timestep=values.get("conditional_timestep"),
         )
 
     def _engine(self, component: str, call: Call) -> Engine:

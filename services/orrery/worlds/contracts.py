@@ -136,6 +136,8 @@ DENOISER = StageContract(
         scalar("guidance_scale", DType.FP64),
         scalar("sampler", DType.STRING),
         scalar("rope_fps", DType.FP64, optional=True),
+        # What conditioning frames are said to be at, where the checkpoint tells them from the others.
+        scalar("conditional_timestep", DType.FP64, optional=True),
     ),
     outputs=(LATENTS,),
     progress=(scalar("step", DType.INT32), scalar("num_steps", DType.INT32), CHECKPOINT, PREVIEW, PREVIEW_SIZE),

@@ -42,6 +42,19 @@ def _video2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
 
 
 def _text2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
+    return _image2world(request, model) if model.text is None else _text_alone(request, model, model.text)
+
+
+def _text_alone(request: WorldRequest, model: ModelSpec, spec: DenoiserSpec) -> tuple[Task, ...]:
+    """A world from noise, conditioned on no frame."""
+    return (
+        *_texts(request, model),
+        _denoise(request, model, spec, guidance_scale=request.guidance_scale, num_frames=request.num_frames),
+        _decode(model.video_tokenizer),
+    )
+
+
+def _image2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
     """An image first, with the image model's own guidance and negative prompt, then a world conditioned on it."""
     image = model.denoiser(Workflow.TEXT2IMAGE)
     return (
@@ -148,7 +161,8 @@ def _denoise(
         request.num_inference_steps,
         guidance_scale,
         request.sampler.value,
-        rope_fps=spec.diffusers_rope_fps if request.numerics is Numerics.DIFFUSERS else None,
+        rope_fps=spec.diffusers_rope_fps if request.numerics is Numerics.DIFFUSERS else spec.rope_fps,
+        conditional_timestep=spec.conditional_timestep,
         guided=_guided(request, guidance_scale),
         conditioned=conditioned,
         prefix=prefix,
@@ -164,7 +178,8 @@ def _denoise_latents(
     guidance_scale: float,
     sampler: str,
     *,
-    rope_fps: int | None,
+    rope_fps: float | None,
+    conditional_timestep: float | None,
     guided: bool,
     conditioned: bool,
     prefix: str,
@@ -176,8 +191,8 @@ def _denoise_latents(
         "guidance_scale": guidance_scale,
         "sampler": sampler,
     }
-    if rope_fps is not None:
-        parameters["rope_fps"] = rope_fps
+    told = {"rope_fps": rope_fps, "conditional_timestep": conditional_timestep}
+    parameters |= {name: value for name, value in told.items() if value is not None}
     inputs: dict[str, Source] = {"text_embeddings": TaskOutput(task="encode_text", output="text_embeddings")}
     if guided:
         negative = TaskOutput(task=f"{prefix}encode_negative_text", output="text_embeddings")

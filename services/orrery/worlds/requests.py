@@ -83,7 +83,6 @@ def settle(
         raise InvalidField(f"{model.name} does not serve {workflow}", field="model", allowed=[str(w) for w in model.workflows])
     spec = model.denoiser(workflow)
     numerics = _choice("numerics", asked.numerics, Numerics)
-    default_sampler = Sampler.EULER if numerics is Numerics.DIFFUSERS else Sampler.RES_2AB
     fps = _fps(asked, spec)
     return WorldRequest(
         workflow=workflow,
@@ -92,11 +91,11 @@ def settle(
         size=_size(asked, spec),
         num_frames=_num_frames(asked, spec, fps),
         fps=fps,
-        num_conditional_frames=_num_conditional_frames(asked, spec, workflow),
+        num_conditional_frames=_num_conditional_frames(asked, model, workflow),
         num_inference_steps=_steps(asked, model),
         guidance_scale=_guidance_scale(asked, model, spec),
         seed=_seed(asked.seed),
-        sampler=_choice("sampler", default_sampler if asked.sampler is None else asked.sampler, Sampler),
+        sampler=_sampler(asked, spec, numerics),
         numerics=numerics,
         output_format=_output_format(asked, workflow),
         conditioning=conditioning,
@@ -172,18 +171,29 @@ def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
     return frames
 
 
-def _num_conditional_frames(asked: RequestedWorld, spec: DenoiserSpec, workflow: Workflow) -> int:
-    frames = 1 if asked.num_conditional_frames is None else asked.num_conditional_frames
-    allowed = conditioning_frames(spec, workflow)
+def _num_conditional_frames(asked: RequestedWorld, model: ModelSpec, workflow: Workflow) -> int:
+    allowed = conditioning_frames(model, workflow)
+    frames = allowed[0] if asked.num_conditional_frames is None else asked.num_conditional_frames
     if frames not in allowed:
         message = f"num_conditional_frames {frames} is not offered for {workflow}"
         raise InvalidField(message, field="num_conditional_frames", allowed=list(allowed))
     return frames
 
 
-def conditioning_frames(spec: DenoiserSpec, workflow: Workflow) -> tuple[int, ...]:
-    """Only video2world takes a clip; a world from text is conditioned on the one image made before it."""
-    return spec.num_conditional_frames if workflow is Workflow.VIDEO2WORLD else (1,)
+def conditioning_frames(model: ModelSpec, workflow: Workflow) -> tuple[int, ...]:
+    """Only video2world takes a clip; a world from text is conditioned on the one image made before it, or on nothing."""
+    if workflow is Workflow.VIDEO2WORLD:
+        return model.denoiser(workflow).num_conditional_frames
+    return (0,) if workflow is Workflow.TEXT2WORLD and model.text is not None else (1,)
+
+
+def _sampler(asked: RequestedWorld, spec: DenoiserSpec, numerics: Numerics) -> Sampler:
+    if asked.sampler is None:
+        return spec.diffusers_sampler if numerics is Numerics.DIFFUSERS else spec.samplers[0]
+    if asked.sampler not in spec.samplers:
+        allowed = [str(one) for one in spec.samplers]
+        raise InvalidField(f"sampler {asked.sampler!r} is not offered", field="sampler", allowed=allowed)
+    return Sampler(asked.sampler)
 
 
 def _steps(asked: RequestedWorld, model: ModelSpec) -> int:
@@ -233,7 +243,7 @@ def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
 
 def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
     """Every parameter of a workflow with its default and what is allowed: what `/v1/models` tells."""
-    spec = model.denoiser(workflow)
+    spec, conditional = model.denoiser(workflow), conditioning_frames(model, workflow)
     return {
         "prompt": {"required": True, "allowed": f"1 to {model.max_prompt_words - 1} words"},
         "negative_prompt": {"default": spec.default_negative_prompt},
@@ -248,13 +258,13 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
         },
         "num_frames": {"default": spec.default_num_frames, "allowed": str(spec.num_frames)},
         "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
-        "num_conditional_frames": {"default": 1, "allowed": list(conditioning_frames(spec, workflow))},
+        "num_conditional_frames": {"default": conditional[0], "allowed": list(conditional)},
         "num_inference_steps": {
             "default": model.default_num_inference_steps,
             "allowed": str(model.num_inference_steps),
         },
         "guidance_scale": {"default": spec.default_guidance_scale, "allowed": str(model.guidance_scale)},
         "seed": {"default": 0, "allowed": f"0 to {MAX_SEED}"},
-        "sampler": {"default": str(Sampler.RES_2AB), "allowed": [str(s) for s in Sampler]},
+        "sampler": {"default": str(spec.samplers[0]), "allowed": [str(s) for s in spec.samplers]},
         "numerics": {"default": str(Numerics.OFFICIAL), "allowed": [str(n) for n in Numerics]},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orrery.worlds.catalog.models import IntRange, ModelSpec, Sampler, Workflow
+from orrery.worlds.catalog.models import IntRange, ModelSpec, Workflow
 from orrery.worlds.requests import MAX_SEED, Numerics, conditioning_frames, output_formats
 from orrery.worlds.synonyms import SYNONYMS
 
@@ -56,7 +56,7 @@ def _shape(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
 
 def _time(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
     spec = model.denoiser(workflow)
-    conditional = list(conditioning_frames(spec, workflow))
+    conditional = list(conditioning_frames(model, workflow))
     return {
         "num_frames": _integers(spec.num_frames, spec.default_num_frames, "Frames; instead of seconds."),
         "seconds": {
@@ -67,7 +67,7 @@ def _time(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
             "description": "The least length; instead of num_frames. OpenAI's clients send it as a string.",
         },
         "fps": _one_of(list(spec.fps), spec.fps[0], "Frames per second."),
-        "num_conditional_frames": _one_of(conditional, 1, "How many frames of a clip the world goes on from."),
+        "num_conditional_frames": _one_of(conditional, conditional[0], "How many frames of a clip the world goes on from."),
     }
 
 
@@ -76,7 +76,8 @@ def _sampling(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
     steps = _integers(model.num_inference_steps, model.default_num_inference_steps, "Steps of the sampler.")
     scale = {"type": "number", "minimum": model.guidance_scale.minimum, "maximum": model.guidance_scale.maximum}
     seed = _integers(IntRange(minimum=0, maximum=MAX_SEED), 0, "Of the noise: the same seed, the same world.")
-    samplers = _one_of([str(one) for one in Sampler], str(Sampler.RES_2AB), "Euler is the default of diffusers' numerics.")
+    theirs = f"In diffusers' numerics the default is {spec.diffusers_sampler}."
+    samplers = _one_of([str(one) for one in spec.samplers], str(spec.samplers[0]), theirs)
     return {
         "num_inference_steps": steps,
         "guidance_scale": scale

@@ -80,7 +80,9 @@ class FloatRange(Frozen):
 class DenoiserSpec(Frozen):
     """One transformer with what its sampling needs. `sizes` is by resolution tier, then aspect ratio.
 
-    `diffusers_rope_fps` is the rate that the diffusers pipeline feeds to the rotary embedding; official code feeds none.
+    The first of `samplers` is the official one; `diffusers_sampler` is that of the pipeline in diffusers. `rope_fps` is the
+    frame rate that official code feeds to the rotary embedding, `diffusers_rope_fps` what the pipeline feeds; None is none.
+    `conditional_timestep` is what conditioning frames are said to be at, for checkpoints that tell them from the others.
     """
 
     component: str
@@ -93,7 +95,11 @@ class DenoiserSpec(Frozen):
     num_conditional_frames: tuple[int, ...] = ()
     default_guidance_scale: float
     default_negative_prompt: str
+    samplers: tuple[Sampler, ...] = (Sampler.RES_2AB, Sampler.EULER)
+    diffusers_sampler: Sampler = Sampler.EULER
+    rope_fps: float | None = None
     diffusers_rope_fps: float | None = None
+    conditional_timestep: float | None = None
 
     @property
     def all_sizes(self) -> tuple[Size, ...]:
@@ -105,7 +111,11 @@ class DenoiserSpec(Frozen):
 
 
 class ModelSpec(Frozen):
-    """A served model. Text2world makes an image with `image` and a world from it with `world`, as the official script does."""
+    """A served model.
+
+    Text2world is made by `text` where a model has such a denoiser; else `image` makes an image and `world` a world from it, as
+    the official script of Predict2 does.
+    """
 
     name: str
     description: str
@@ -114,6 +124,7 @@ class ModelSpec(Frozen):
     compression: Compression = Compression()
     image: DenoiserSpec | None = None
     world: DenoiserSpec | None = None
+    text: DenoiserSpec | None = None
     num_inference_steps: IntRange = IntRange(minimum=1, maximum=100)
     default_num_inference_steps: int = 35
     guidance_scale: FloatRange = FloatRange(minimum=0.0, maximum=20.0)
@@ -124,19 +135,24 @@ class ModelSpec(Frozen):
     def workflows(self) -> tuple[Workflow, ...]:
         able = {
             Workflow.TEXT2IMAGE: self.image is not None,
-            Workflow.TEXT2WORLD: self.image is not None and self.world is not None,
+            Workflow.TEXT2WORLD: self.text is not None or (self.image is not None and self.world is not None),
             Workflow.VIDEO2WORLD: self.world is not None,
         }
         return tuple(workflow for workflow, possible in able.items() if possible)
 
     def denoiser(self, workflow: Workflow) -> DenoiserSpec:
         """The transformer whose sizes, frames and defaults the workflow's request is held to."""
-        spec = self.image if workflow is Workflow.TEXT2IMAGE else self.world
+        by_workflow = {
+            Workflow.TEXT2IMAGE: self.image,
+            Workflow.TEXT2WORLD: self.text or self.world,
+            Workflow.VIDEO2WORLD: self.world,
+        }
+        spec = by_workflow[workflow]
         if spec is None:
             raise LookupError(f"{self.name} does not serve {workflow}")
         return spec
 
     @property
     def components(self) -> tuple[str, ...]:
-        transformers = [spec.component for spec in (self.image, self.world) if spec is not None]
-        return (self.text_encoder, self.video_tokenizer, *transformers)
+        transformers = [spec.component for spec in (self.image, self.world, self.text) if spec is not None]
+        return tuple(dict.fromkeys((self.text_encoder, self.video_tokenizer, *transformers)))

@@ -1,0 +1,14 @@
+"""Predictions: what stands between a network and a sampler. By the names of the samplers, each of which wants one kind."""
+
+from __future__ import annotations
+
+from orrery.stages.predictions.prediction import Prediction
+from orrery.stages.predictions.rectified_flow import SIGMA_CONDITIONAL, RectifiedFlow
+from orrery.worlds.catalog.models import Sampler
+
+PREDICTIONS: dict[str, type[Prediction]] = {
+    Sampler.RES_2AB.value: RectifiedFlow,
+    Sampler.EULER.value: RectifiedFlow,
+}
+
+__all__ = ["PREDICTIONS", "SIGMA_CONDITIONAL", "Prediction", "RectifiedFlow"]

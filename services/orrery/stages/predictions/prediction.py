@@ -1,0 +1,58 @@
+"""What all predictions share: conditioning frames, guidance, and a look for cancellation before each evaluation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from orrery.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class Prediction(ABC):
+    """What a sampler asks of a network, computed in the element type of the latents it is given.
+
+    `condition` [1, 16, n, h, w] are the first n latent frames of the clip, which are given and not made; None for none.
+    Guidance is cond + scale (cond - uncond), in the official convention, if there is a `negative_text`.
+    `conditional_timestep` is what conditioning frames are said to be at, in the subclass's unit, where the checkpoint tells
+    them from the others.
+    """
+
+    engine: Engine
+    text: torch.Tensor
+    negative_text: torch.Tensor | None
+    guidance_scale: float
+    condition: torch.Tensor | None
+    rope_fps: float | None
+    check_cancelled: Callable[[], None]
+    conditional_timestep: float | None = None
+
+    def __call__(self, latents: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """`latents` [1, 16, t, h, w] at a noise `level`, a scalar of the same element type. Answers in the same shape."""
+        self.check_cancelled()
+        conditional = self.estimate(latents, level, self.text)
+        if self.negative_text is None:
+            return conditional
+        unconditional = self.estimate(latents, level, self.negative_text)
+        return conditional + self.guidance_scale * (conditional - unconditional)
+
+    @abstractmethod
+    def estimate(self, latents: torch.Tensor, level: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """One evaluation of the network, without guidance."""
+        ...
+
+    def conditioned(self, latents: torch.Tensor) -> torch.Tensor:
+        """The latents with their first frames replaced by those that are given."""
+        if self.condition is None:
+            return latents
+        return torch.cat([self.condition.to(latents.dtype), latents[:, :, self.condition.shape[2] :]], dim=2)
+
+    def mask(self, latents: torch.Tensor) -> torch.Tensor:
+        """FP32 [1, 1, t, h, w]: 1 where a latent frame is given."""
+        mask = torch.zeros_like(latents[:, :1], dtype=torch.float32)
+        if self.condition is not None:
+            mask[:, :, : self.condition.shape[2]] = 1
+        return mask
