@@ -114,7 +114,7 @@ class Worker:
         return await self.artifacts.put(contents.get(name, b"tensor " + name.encode()))
 
 
-async def eventually(condition: Any, seconds: float = 5.0) -> Any:
+async def eventually(condition: Any, seconds: float = 20.0) -> Any:
     """The first true value of an async condition. Raises `TimeoutError`."""
     deadline = time.monotonic() + seconds
     with suppress(TimeoutError):
