@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
+from jobs.ledger import TERMS
 from jobs.setting import LEASE, Clock, Setting, expire_leases
-from jobs.walk import TERMS, Walk
+from jobs.walk import Walk
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.redis import RedisJobs
 

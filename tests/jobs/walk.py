@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    multiple,
-    rule,
-)
+from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, invariant, multiple, rule
 
-from jobs import setting as settings
-from jobs.setting import LEASE, Setting, completion, diamond, ref, single, submission
-from orrery.jobs.records import JOB_TRANSITIONS, TASK_TRANSITIONS, Claim, Event, Job, Priority, Standing, TaskState
-from orrery.jobs.rules import WEIGHTS, Terms
+from jobs.ledger import MAX_ATTEMPTS, POOLS, Ledger, key
+from jobs.setting import completion, diamond, ref, single, submission
+from orrery.jobs.records import Claim, Priority, Standing, TaskState
 from orrery.worlds.errors import AttemptsExhausted, QueueFull, StageFailed
 from orrery.worlds.plan import Plan, Task
 
-MAX_ATTEMPTS = 3
-MOST_WAITING = 12
-POOLS = (*settings.POOLS, "denoise/large")
-PATIENCE = sum(WEIGHTS.values()) * MOST_WAITING * len(POOLS) * 2
-NOT_STARTED = {TaskState.WAITING, TaskState.QUEUED}
-TERMS: Terms = {"lease": LEASE, "max_waiting_per_pool": MOST_WAITING}
 BROKEN = StageFailed("the stage broke").to_dict()
 LARGE = Plan(tasks=(Task(id="large", stage="denoise", component="large"),), result={})
 PLANS = (single(), diamond(), LARGE)
-Key = tuple[str, str]
 
 
-def key(claim: Claim) -> Key:
-    return claim.job_id, claim.task.id
-
-
-class Walk(RuleBasedStateMachine):
-    """`owners` holds who may write to which task, by the model; `lapsed` those of them whose lease ran out."""
+class Walk(Ledger):
+    """Rules for everything that may happen."""
 
     jobs = Bundle("jobs")
     claims = Bundle("claims")
-
-    def __init__(self, setting: Setting, run: Callable[[Coroutine[Any, Any, Any]], Any]):
-        super().__init__()
-        self.setting = setting
-        self.store = setting.jobs
-        self.run = run
-        self.submitted = 0
-        self.seen: dict[str, Job] = {}
-        self.owners: dict[Key, Claim] = {}
-        self.lapsed: set[Key] = set()
-        self.done: set[Key] = set()
-        self.kept: dict[Key, int] = {}
-        self.passed: dict[tuple[str, str, str], int] = {}
-        self.revived: Counter[str] = Counter()
 
     @initialize(target=jobs)
     def begin(self) -> MultipleResults[str]:
@@ -88,11 +50,6 @@ class Walk(RuleBasedStateMachine):
         self.seen[job.id] = job
         return str(job.id)
 
-    def fits(self, plan: Plan) -> bool:
-        more = Counter(task.pool for task in plan.tasks)
-        owed = Counter(task.pool for job in self.seen.values() for task in job.tasks if task.state in NOT_STARTED)
-        return all(owed[pool] + n <= MOST_WAITING for pool, n in more.items())
-
     @rule(job_id=jobs)
     def submit_again(self, job_id: str) -> None:
         assert self.run(self.store.submit(submission(job_id))) == self.seen[job_id]
@@ -115,25 +72,6 @@ class Walk(RuleBasedStateMachine):
         self.owners[key(claim)] = claim
         self.lapsed.discard(key(claim))
         return claim
-
-    def waiting(self, pool: str) -> bool:
-        tasks = [task for job in self.seen.values() for task in job.tasks if task.pool == pool]
-        return any(task.state is TaskState.QUEUED for task in tasks)
-
-    def check_handed_out(self, claim: Claim) -> None:
-        assert key(claim) not in self.done
-        assert key(claim) not in self.owners or key(claim) in self.lapsed
-        assert 1 <= claim.attempt <= MAX_ATTEMPTS
-        step = self.kept.get(key(claim), 0)
-        assert (claim.checkpoint_step, claim.checkpoint) == (step, ref(f"{key(claim)} {step}") if step else None)
-
-    def check_turn(self, claim: Claim, pools: list[str]) -> None:
-        """Nobody in the pools that were asked is passed over for longer than the weights and turns may take."""
-        ahead = [k for k in self.passed if k[0] in pools]
-        for k in ahead:
-            self.passed[k] += 1
-            assert self.passed[k] <= PATIENCE
-        self.passed.pop((claim.task.pool, *key(claim)), None)
 
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
@@ -227,14 +165,6 @@ class Walk(RuleBasedStateMachine):
             self.states_change_as_allowed()
             self.expire()
 
-    def forget(self, job_id: str) -> None:
-        self.owners = {k: claim for k, claim in self.owners.items() if k[0] != job_id}
-        self.lapsed &= set(self.owners)
-
-    def records(self) -> dict[str, Job]:
-        page = self.run(self.store.list(after=None, limit=1000, order="asc"))
-        return {job.id: job for job in page.jobs}
-
     @invariant()
     def states_change_as_allowed(self) -> None:
         now = self.records()
@@ -247,55 +177,7 @@ class Walk(RuleBasedStateMachine):
         self.note_who_waits()
         self.check_pools()
 
-    def note_who_waits(self) -> None:
-        rows = [(job, task) for job in self.seen.values() for task in job.tasks if task.state is TaskState.QUEUED]
-        names = [(task.pool, job.id, task.id) for job, task in rows]
-        self.passed = {name: self.passed.get(name, 0) for name in names}
-
-    def check_change(self, old: Job, new: Job) -> None:
-        assert new.state in {old.state, *JOB_TRANSITIONS[old.state]}
-        assert not old.state.ended or new == old
-        for before, after in zip(old.tasks, new.tasks, strict=True):
-            assert after.state in {before.state, *TASK_TRANSITIONS[before.state]}
-            if new.state.ended:
-                assert not TASK_TRANSITIONS[after.state]
-
-    def check_pools(self) -> None:
-        tasks = [task for job in self.seen.values() for task in job.tasks]
-        for pool, status in self.run(self.store.pools()).items():
-            states = [task.state for task in tasks if task.pool == pool]
-            assert status.waiting == states.count(TaskState.QUEUED)
-            assert status.running == states.count(TaskState.RUNNING)
-
     def teardown(self) -> None:
         """Whatever has happened, the work that is left can be finished, and every job has one end."""
         self.run(self.finish_all())
         self.states_end()
-
-    async def finish_all(self) -> None:
-        await self.setting.expire()
-        for pool in POOLS:
-            while claim := await self.store.claim([pool], "ann", wait=0):
-                assert await self.store.complete(claim, completion(claim)) == "owned"
-
-    def states_end(self) -> None:
-        assert all(job.state.ended for job in self.records().values())
-        assert all(status.depth == 0 for status in self.run(self.store.pools()).values())
-        ends = [event.job_id for event in self.run(self.history()) if event.type.removeprefix("job.") in ENDINGS]
-        once = Counter(f"job-{n + 1}" for n in range(self.submitted))
-        assert Counter(ends) == once + self.revived
-
-    async def history(self) -> list[Event]:
-        await self.store.submit(submission("sentinel"))
-        async with asyncio.timeout(20), aclosing(self.store.events()) as events:
-            return [event async for event in until_sentinel(events)]
-
-
-ENDINGS = {"completed", "failed", "cancelled"}
-
-
-async def until_sentinel(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    async for event in events:
-        if event.job_id == "sentinel":
-            return
-        yield event
