@@ -86,8 +86,8 @@ def task_of(job: dict[str, Any], task: str) -> dict[str, Any]:
 
 
 def start(home: Path, models_dir: Path, *arguments: str) -> Stack:
-    (port,) = free_ports(1)
     """`orrery up` with the tiny random components in `models_dir`."""
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home)]
     command += ["--models-dir", str(models_dir), "--model", TINY]
     home.mkdir(parents=True, exist_ok=True)
