@@ -14,8 +14,7 @@ import pytest
 from e2e.stack import Stack, running
 from orrery.embedded.settings import free_ports
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass
@@ -38,13 +37,11 @@ class Doors:
 
 
 @pytest.fixture(scope="session")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    models = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, ROOT / "build" / "tiny.py", "--out", models], check=True)
+def doors(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Doors]:
     (port,) = free_ports(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORRERY_WEBHOOK_ALLOW_PRIVATE", "true")
-        with running(tmp_path_factory.mktemp("orrery"), models, "--triton-http-port", str(port)) as stack:
+        with running(tmp_path_factory.mktemp("orrery"), models_dir, "--triton-http-port", str(port)) as stack:
             yield Doors(stack, port)
 
 

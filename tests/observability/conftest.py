@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ import pytest
 
 from e2e.stack import running
 from observability import load
-from observability.prometheus import ROOT, Prometheus, scraping
+from observability.prometheus import Prometheus, scraping
 from orrery.embedded.up import TARGETS
 from telemetry.collector import Collector, collecting
 
@@ -33,14 +31,7 @@ class Observed:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, str(ROOT / "build" / "tiny.py"), "--out", str(folder)], check=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def observed(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Iterator[Observed]:
+def observed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Observed]:
     """All of it still runs."""
     home = tmp_path_factory.mktemp("observed")
     with pytest.MonkeyPatch.context() as patch, collecting() as collector:
@@ -53,7 +44,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Ite
         }
         for name, value in told.items():
             patch.setenv(name, value)
-        with running(home, tiny_models) as stack, scraping(home / "prometheus", home / TARGETS) as prometheus:
+        with running(home, models_dir) as stack, scraping(home / "prometheus", home / TARGETS) as prometheus:
             traced = load.run(stack, f"{collector.url}/hook", f"00-{TRACE}-{PARENT}-01")
             time.sleep(SCRAPES_SECONDS)
             assert [value for value in prometheus.values("up") if value != 1] == []

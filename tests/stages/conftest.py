@@ -1,20 +1,11 @@
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
 
 from orrery.stages.stage import EngineHost, StageSettings
-from stages.setting import ROOT, PlainCall, Stages
-
-
-@pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny components, built by the script that builds them for everyone."""
-    folder = tmp_path_factory.mktemp("models")
-    runpy.run_path(str(ROOT / "build" / "tiny.py"))["build"](folder)
-    return folder
+from stages.setting import PlainCall, Stages
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import runpy
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,15 +15,6 @@ from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_files import embedded_triton
 from orrery.worker.triton_server import TritonOptions, TritonServer
 from orrery.worlds.contracts import DENOISER, GUARDRAIL_TEXT
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    runpy.run_path(str(ROOT / "build" / "tiny.py"))["build"](folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
