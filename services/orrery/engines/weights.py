@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from orrery.engines.placing import placing
+from orrery.engines.reading import read_tensors, stored_in, weight_files
+from orrery.worlds.errors import ComponentUnusable
 
 
 def computing_dtype(stored: torch.dtype, device: torch.device) -> torch.dtype:
@@ -17,15 +26,91 @@ def computing_dtype(stored: torch.dtype, device: torch.device) -> torch.dtype:
 def load_module(cls: Any, folder: Path, device: torch.device) -> Any:
     """A diffusers model from `config.json` and every `*.safetensors` of `folder`, in the element type of `computing_dtype`.
 
-    The module is laid out without memory and then given the stored tensors: no initialisation that is thrown away, never two
-    copies of the weights, and no need of the `accelerate` package, which diffusers' own loader insists on for this class.
+    Raises `ComponentUnusable` naming what is wrong with the files.
     """
-    with torch.device("meta"):
-        module = cls.from_config(cls.load_config(folder))
-    weights: dict[str, torch.Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    return _loaded(lambda: cls.from_config(cls.load_config(folder)), folder, device)
+
+
+def load_pretrained(cls: Any, folder: Path, device: torch.device) -> Any:
+    """A transformers model, likewise."""
+    return _loaded(lambda: cls(cls.config_class.from_pretrained(folder, local_files_only=True)), folder, device)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """In bytes: of all weights of a component, and of the largest tensor among them."""
+
+    total: int
+    largest: int
+
+
+def memory_of(folder: Path, device: torch.device) -> Memory:
+    """What the component's weights take on `device`, by the headers of its files. Raises `ComponentUnusable`."""
+    grown = 2 if computing_dtype(torch.float16, device) is torch.float32 else 1
+    tensors = (tensor for path in weight_files(folder) for tensor in stored_in(path))
+    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in tensors]
+    return Memory(total=sum(sizes), largest=max(sizes, default=0))
+
+
+def _loaded(make: Callable[[], Any], folder: Path, device: torch.device) -> Any:
+    """The module is laid out without memory for weights and then given the stored tensors: no initialisation that is thrown
+    away and never two copies of the weights.
+    """
+    current = placing()
+    home = current.home or device
+
+    def placed(tensor: torch.Tensor) -> torch.Tensor:
         # Copies start at the allocator's alignment. Kernels round differently at another, and a file's layout decides nothing.
-        stored = load_file(path, device=str(device)).items()
-        weights |= {name: tensor.to(computing_dtype(tensor.dtype, device), copy=True) for name, tensor in stored}
-    module.load_state_dict(weights, strict=True, assign=True)
+        return tensor.to(home, computing_dtype(tensor.dtype, device), copy=True)
+
+    module = _laid_out(make, folder)
+    _fill(module, read_tensors(weight_files(folder), placed, current.told), folder)
+    # What no file has is as the constructor made it: tables that follow from the configuration.
+    for buffer in module.buffers():
+        buffer.data = buffer.data.to(home)
+    current.networks.append(module)
     return module.eval().requires_grad_(False)
+
+
+def _laid_out(make: Callable[[], Any], folder: Path) -> Any:
+    try:
+        with _parameters_without_memory():
+            return make()
+    except (OSError, ValueError, TypeError) as error:
+        raise ComponentUnusable(f"{folder}: no usable config.json: {error}") from error
+
+
+_LAYING_OUT = Lock()
+
+
+@contextmanager
+def _parameters_without_memory() -> Iterator[None]:
+    """Meanwhile the parameters of every module that is made have shapes only, in the whole process. Buffers are real."""
+
+    def forget(_module: torch.nn.Module, _name: str, parameter: torch.nn.Parameter | None) -> Any:
+        if parameter is None or parameter.is_meta:
+            return parameter
+        return torch.nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+
+    with _LAYING_OUT:
+        handle = register_module_parameter_registration_hook(forget)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def _fill(module: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Every parameter gets its tensor, and no tensor is left over but those that the class says it ignores."""
+    try:
+        unexpected = module.load_state_dict(weights, strict=False, assign=True).unexpected_keys
+    except RuntimeError as error:  # of shapes
+        raise ComponentUnusable(f"{folder}: {error}") from error
+    if hasattr(module, "tie_weights"):
+        module.tie_weights()
+    missing = sorted({name for name, parameter in module.named_parameters() if parameter.is_meta})
+    ignored = module._keys_to_ignore_on_load_unexpected or ()
+    strangers = sorted(name for name in unexpected if not any(re.search(pattern, name) for pattern in ignored))
+    for names, what in ((missing, "lacks"), (strangers, "has tensors that the network has not:")):
+        if names:
+            raise ComponentUnusable(f"{folder}: {what} {', '.join(names[:3])}{' and more' if names[3:] else ''}")

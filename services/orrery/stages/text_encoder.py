@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import torch
 from transformers import T5EncoderModel, T5TokenizerFast
-from transformers.utils.logging import disable_progress_bar
 
-from orrery.engines.weights import computing_dtype
+from orrery.engines.weights import load_pretrained
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.components import ComponentKind
@@ -20,10 +19,8 @@ class T5:
     """A T5 encoder with its tokenizer. The tokenizer's `model_max_length` is the number of tokens of every embedding."""
 
     def __init__(self, folder: Path, device: torch.device):
-        disable_progress_bar()
         self._tokenizer = T5TokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-        self._model = T5EncoderModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        self._model = self._model.eval().requires_grad_(False).to(device, computing_dtype(self._model.dtype, device))
+        self._model = load_pretrained(T5EncoderModel, folder, device)
         self._device = device
 
     @torch.inference_mode()

@@ -1,0 +1,124 @@
+"""Safetensors files to tensors: many at a time, each straight to its device and element type."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from orrery.engines.placing import Told
+from orrery.worlds.errors import ComponentUnusable
+
+Placed = Callable[[torch.Tensor], torch.Tensor]
+Tensors = dict[str, torch.Tensor]
+
+THREADS = min(8, os.cpu_count() or 1)
+"""So many read at a time. Beyond that a disk or the memory is what is waited for."""
+PART_BYTES = 128 << 20
+"""What one thread takes in hand: a file is read by several, and none of them is left with much at the end."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file; `dtype` is the format's own name of its element type, `size` is in bytes."""
+
+    name: str
+    dtype: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some tensors of one file."""
+
+    path: Path
+    tensors: tuple[Stored, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(tensor.size for tensor in self.tensors)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Of a component, sorted; those in its subfolders are not its weights."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def stored_in(path: Path) -> tuple[Stored, ...]:
+    """By the file's header, in the order of the data; nothing else is read. Raises `ComponentUnusable` if it has none.
+
+    The format: https://huggingface.co/docs/safetensors, eight bytes of length before a JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        places = {name: one for name, one in header.items() if name != "__metadata__"}
+        ordered = sorted(places, key=lambda name: places[name]["data_offsets"])
+        return tuple(Stored(name, places[name]["dtype"], _length(*places[name]["data_offsets"])) for name in ordered)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError) as error:
+        raise ComponentUnusable(f"{path}: no safetensors file: {error}") from error
+
+
+def _length(begin: int, end: int) -> int:
+    return end - begin
+
+
+def read_tensors(paths: Sequence[Path], placed: Placed, told: Told, threads: int = THREADS, limit: int = PART_BYTES) -> Tensors:
+    """All tensors of all files by name. `placed` copies one, which it is given as a view of its file, to where it shall be.
+
+    Raises `ComponentUnusable` for a file that cannot be read, and for a name that is in two of them.
+    """
+    parts = [part for path in paths for part in parts_of(path, stored_in(path), limit)]
+    _hold_apart(parts)
+    total, done = sum(part.size for part in parts), 0
+    found: Tensors = {}
+    with ThreadPoolExecutor(threads, thread_name_prefix="weights") as pool:
+        reading = {pool.submit(_read, part, placed): part for part in sorted(parts, key=lambda part: -part.size)}
+        for future in as_completed(reading):
+            found |= _result(future, reading)
+            done += reading[future].size
+            told(done, total)
+    return found
+
+
+def parts_of(path: Path, tensors: Sequence[Stored], limit: int) -> Iterator[Part]:
+    """Neighbours of up to `limit` bytes together, or one that is larger than that."""
+    part: list[Stored] = []
+    for tensor in tensors:
+        if part and sum(one.size for one in part) + tensor.size > limit:
+            yield Part(path, tuple(part))
+            part = []
+        part.append(tensor)
+    if part:
+        yield Part(path, tuple(part))
+
+
+def _hold_apart(parts: Sequence[Part]) -> None:
+    where: dict[str, Path] = {}
+    for part in parts:
+        for tensor in part.tensors:
+            if tensor.name in where:
+                raise ComponentUnusable(f"{tensor.name} is in {where[tensor.name].name} and in {part.path.name}")
+            where[tensor.name] = part.path
+
+
+def _read(part: Part, placed: Placed) -> Tensors:
+    """In a thread. What takes time, the copy, is done without Python's lock."""
+    with safe_open(part.path, framework="pt", device="cpu") as file:
+        return {tensor.name: placed(file.get_tensor(tensor.name)) for tensor in part.tensors}
+
+
+def _result(future: Future[Tensors], reading: dict[Future[Tensors], Part]) -> Tensors:
+    """What a thread read. After an error nothing that has not been begun is read any more."""
+    try:
+        return future.result()
+    except (SafetensorError, OSError) as error:
+        for other in reading:
+            other.cancel()
+        raise ComponentUnusable(f"{reading[future].path}: {error}") from error
