@@ -18,11 +18,12 @@ from orrery.client import cli
 from orrery.engines.weights import load_module
 from orrery.weights.converting import convert
 from orrery.weights.errors import CheckpointUnknown, NoSpace
-from orrery.weights.released import VARIANTS, Variant
+from orrery.weights.released import VARIANTS, Variant, predict2
 from orrery.worlds.components import ComponentKind, verify
 from orrery.worlds.errors import ComponentUnusable
 
 TINY = Variant(
+    generation=predict2.GENERATION,
     name="Tiny Video2World",
     heads=2,
     head_width=16,
@@ -155,7 +156,8 @@ def test_what_cannot_be_identified_is_refused_with_what_was_expected(state: Any,
     assert "x_embedder.proj.1.weight is [48, 72]; expected was one of [32, 72] (Tiny Video2World), [32, 68]" in message
     without = {name: tensor for name, tensor in state.items() if name != embedder}
     assert f"has no {embedder}" in refused(without, tmp_path)
-    assert "Predict1" in refused({"net.blocks.block0.blocks.0.block.attn.to_q.0.weight": torch.ones(2)}, tmp_path)
+    other = state | {"net.blocks.block0.blocks.0.block.attn.to_q.0.weight": torch.ones(2)}
+    assert "is of Predict1: x_embedder.proj.1.weight is [32, 72]; expected was one of none" in refused(other, tmp_path)
     assert "no PyTorch file" in refused_bytes(b"not at all", tmp_path)
     assert "names and tensors were expected" in refused([1, 2], tmp_path)
 

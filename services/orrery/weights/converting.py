@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from orrery.weights.errors import CheckpointUnknown, NoSpace
 from orrery.weights.manifests import move_in
-from orrery.weights.released import VARIANTS, Variant, hold, plain, renamed, variant_of
+from orrery.weights.released import VARIANTS, Variant, plain, variant_of
 from orrery.worlds.components import ComponentKind, ComponentManifest
 from orrery.worlds.errors import ComponentUnusable
 
@@ -42,13 +42,13 @@ def convert(
     if variants.get(name, variant) != variant:
         raise CheckpointUnknown(f"{path.name} is {variant.name}; {name} is {variants[name].name}")
     module = _laid_out(variant)
-    hold(path.name, variant, shapes, {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()})
+    variant.hold(path.name, shapes, {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()})
     say(f"{path.name} is {variant.name}")
     staging = models_dir / STAGING / name
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     module.save_config(staging)
-    weights = {renamed(key): tensor.contiguous() for key, tensor in tensors.items()}
+    weights = {variant.generation.renamed(key): tensor.contiguous() for key, tensor in tensors.items()}
     needed, free = sum(tensor.nbytes for tensor in weights.values()), shutil.disk_usage(staging).free
     if needed > free:
         raise NoSpace(f"{name} needs {needed} bytes in {models_dir}, which has {free}")
