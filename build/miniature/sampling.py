@@ -84,6 +84,8 @@ class Studio:
         self, module: Any, prompts: list[str], seeds: list[int], choice: Choice, guidance: float, frames: int, given: Any
     ) -> torch.Tensor:
         sampler = make_sampler(choice.sampler, choice.steps)
+        shape = (1, 16, frames, SIDE // 8, SIDE // 8)
+        noise = torch.cat([official_noise(seed, shape) for seed in seeds]).to(self._device)
         predict = RectifiedFlow(
             engine=Batched(module),
             text=self._embed(prompts),
@@ -92,9 +94,9 @@ class Studio:
             condition=given,
             rope_fps=None,
             check_cancelled=lambda: None,
+            noise=noise,
         )
-        shape = (1, 16, frames, SIDE // 8, SIDE // 8)
-        state = sampler.start(torch.cat([official_noise(seed, shape) for seed in seeds]).to(self._device))
+        state = sampler.start(noise)
         while state.step < sampler.num_steps:
             state = sampler.advance(state, predict)
         return state.latents.float()

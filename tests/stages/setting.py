@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from orrery.stages.predictions import PREDICTIONS, RectifiedFlow
 from orrery.stages.stage import Cancelled, Stage, StageSettings, stage_class
 from orrery.worlds.plan import Plan, TaskOutput
 
@@ -17,6 +18,11 @@ TEXT_ENCODER = "tiny-t5"
 VIDEO_TOKENIZER = "tiny-wan-vae"
 IMAGE = "tiny-predict2-text2image"
 WORLD = "tiny-predict2-video2world"
+
+
+def still(sampler: str) -> str:
+    """The tiny transformer to make a picture with: most kinds of prediction want a channel for the condition mask."""
+    return IMAGE if issubclass(PREDICTIONS[sampler], RectifiedFlow) else WORLD
 
 
 class Stages(Mapping[str, Stage]):

@@ -11,11 +11,11 @@ from orrery.engines.eager import EagerEngine
 from orrery.engines.weights import load_module
 from orrery.stages.arrays import to_tensor
 from orrery.stages.denoiser import official_noise
-from orrery.stages.predictions import RectifiedFlow
+from orrery.stages.predictions import PREDICTIONS, RectifiedFlow
 from orrery.stages.samplers import SAMPLERS, SamplerState, make_sampler
 from orrery.stages.stage import Cancelled, StageSettings
 from orrery.worlds.errors import InvalidField
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip, still
 
 STEPS = 4
 
@@ -45,7 +45,8 @@ def image_values(texts: dict[str, np.ndarray], **changed: Any) -> dict[str, Any]
         "guidance_scale": 4.0,
         "sampler": "res_2ab",
     }
-    return values | texts | changed
+    component = {"component": still(changed.get("sampler", "res_2ab"))}
+    return values | component | texts | changed
 
 
 def world_values(texts: dict[str, np.ndarray], condition: np.ndarray, **changed: Any) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def test_noise_is_the_official_one() -> None:
     assert noise.flatten()[:3].tolist() == np.float32([1.764052345967664, 0.4001572083672233, 0.9787379841057392]).tolist()
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [name for name, kind in PREDICTIONS.items() if kind is RectifiedFlow])
 def test_the_first_evaluation_sees_scaled_noise(sampler: str, texts: dict[str, np.ndarray], bls_stages: Stages) -> None:
     call = PlainCall(bls_stages)
     bls_stages["denoiser"].run(image_values(texts, sampler=sampler), call)
@@ -71,7 +72,8 @@ def test_the_first_evaluation_sees_scaled_noise(sampler: str, texts: dict[str, n
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_step_is_reported_once(sampler: str, texts: dict[str, np.ndarray], stages: Stages, call: PlainCall) -> None:
     latents = stages["denoiser"].run(image_values(texts, sampler=sampler), call)["latents"]
-    assert call.reports == [{"step": i + 1, "num_steps": STEPS} for i in range(STEPS)]
+    count = make_sampler(sampler, STEPS).num_steps
+    assert call.reports == [{"step": i + 1, "num_steps": count} for i in range(count)]
     assert (latents.dtype, latents.shape) == (np.float32, (16, 1, 12, 12))
     assert np.isfinite(latents).all()
 
@@ -140,7 +142,8 @@ def test_sampling_with_the_network_goes_on_from_any_step(
 ) -> None:
     values = world_values(texts, condition, sampler=sampler)
     whole = stages["denoiser"].run(values, call)["latents"]
-    predict_x0 = RectifiedFlow(
+    noise = official_noise(3, (1, 16, 4, 12, 12))
+    predict = PREDICTIONS[sampler](
         engine=EagerEngine(settings.models_dir / WORLD, torch.device("cpu")),
         text=torch.from_numpy(texts["text_embeddings"])[None],
         negative_text=torch.from_numpy(texts["negative_text_embeddings"])[None],
@@ -148,10 +151,11 @@ def test_sampling_with_the_network_goes_on_from_any_step(
         condition=torch.from_numpy(condition)[None],
         rope_fps=None,
         check_cancelled=call.check_cancelled,
+        noise=noise,
     )
-    state = make_sampler(sampler, STEPS).start(official_noise(3, (1, 16, 4, 12, 12)))
-    for _ in range(STEPS):  # a new process at every step: all that goes over is the stored state
-        state = make_sampler(sampler, STEPS).advance(SamplerState.from_tensors(state.to_tensors()), predict_x0)
+    state = make_sampler(sampler, STEPS).start(noise)
+    for _ in range(make_sampler(sampler, STEPS).num_steps):  # a new process at every step: only the stored state goes over
+        state = make_sampler(sampler, STEPS).advance(SamplerState.from_tensors(state.to_tensors()), predict)
     assert np.array_equal(state.latents[0].float().numpy(), whole)
 
 
@@ -186,4 +190,4 @@ def test_the_text_tells(texts: dict[str, np.ndarray], stages: Stages, call: Plai
 
 def test_an_unknown_sampler_is_refused(texts: dict[str, np.ndarray], stages: Stages, call: PlainCall) -> None:
     with pytest.raises(InvalidField, match="ddim"):
-        stages["denoiser"].run(image_values(texts, sampler="ddim"), call)
+        stages["denoiser"].run(image_values(texts) | {"sampler": "ddim"}, call)

@@ -11,10 +11,10 @@ from safetensors.numpy import load, save
 
 from orrery.stages.checkpoints import Cadence, pack, unpack
 from orrery.stages.denoiser import Denoiser
-from orrery.stages.samplers import SAMPLERS, SamplerState
+from orrery.stages.samplers import SAMPLERS, SamplerState, make_sampler
 from orrery.stages.stage import YIELDED_VALUES, StageSettings
 from orrery.worlds.errors import CheckpointRefused
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip, still
 
 STEPS = 5
 WORKFLOWS = ("text2image", "text2image unguided", "video2world")
@@ -44,6 +44,12 @@ def requests(stages: Stages) -> dict[str, dict[str, Any]]:
     return dict(zip(WORKFLOWS, (image, unguided, image | world), strict=True))
 
 
+def sampled(values: dict[str, Any], sampler: str) -> dict[str, Any]:
+    """The request by that sampler, and a transformer that goes with it."""
+    component = {"component": still(sampler)} if values["component"] == IMAGE else {}
+    return values | {"sampler": sampler} | component
+
+
 def denoise(settings: StageSettings, values: dict[str, Any], **wishes: Any) -> tuple[dict[str, Any], PlainCall]:
     """In stages made for this one run, as a new process would."""
     call = PlainCall({}, **wishes)
@@ -55,14 +61,14 @@ def denoise(settings: StageSettings, values: dict[str, Any], **wishes: Any) -> t
 def test_interrupted_at_every_step_the_result_is_the_same(
     sampler: str, workflow: str, requests: dict[str, dict[str, Any]], settings: StageSettings
 ) -> None:
-    values = requests[workflow] | {"sampler": sampler}
+    values, count = sampled(requests[workflow], sampler), make_sampler(sampler, STEPS).num_steps
     whole, _ = denoise(settings, values)
-    for step in range(1, STEPS):
+    for step in range(1, count):
         yielded, before = denoise(settings, values, yields_after=step)
         assert yielded == YIELDED_VALUES
         assert [*before.checkpoints] == [step]
         resumed, after = denoise(settings, values | {"resume_from": before.checkpoints[step]})
-        assert [report["step"] for report in after.reports] == list(range(step + 1, STEPS + 1))
+        assert [report["step"] for report in after.reports] == list(range(step + 1, count + 1))
         assert resumed["latents"].tobytes() == whole["latents"].tobytes()
 
 
@@ -70,10 +76,10 @@ def test_interrupted_at_every_step_the_result_is_the_same(
 def test_interrupted_after_each_step_in_turn_the_result_is_the_same(
     sampler: str, requests: dict[str, dict[str, Any]], settings: StageSettings
 ) -> None:
-    values = requests["video2world"] | {"sampler": sampler}
+    values = sampled(requests["video2world"], sampler)
     whole, _ = denoise(settings, values)
     given = dict(values)
-    for step in range(1, STEPS):
+    for step in range(1, make_sampler(sampler, STEPS).num_steps):
         outputs, call = denoise(settings, given, yields_after=1)
         assert outputs == YIELDED_VALUES
         given["resume_from"] = call.checkpoints[step]
@@ -99,7 +105,7 @@ def test_asked_before_the_first_step_nothing_is_run_and_nothing_new_is_kept(
 def test_checkpoints_on_the_way_change_nothing_and_each_leads_to_the_same_end(
     sampler: str, requests: dict[str, dict[str, Any]], settings: StageSettings
 ) -> None:
-    values = requests["text2image"] | {"sampler": sampler}
+    values = sampled(requests["text2image"], sampler)
     whole, plain = denoise(settings, values)
     kept, call = denoise(settings, values | {"checkpoint_every_steps": 2})
     assert (plain.checkpoints, [*call.checkpoints]) == ({}, [2, 4])

@@ -13,7 +13,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from orrery.stages.samplers import SAMPLERS, PredictX0, Sampler, SamplerState, make_sampler
+from orrery.stages.predictions import PREDICTIONS, TrigFlow, Velocity
+from orrery.stages.samplers import SAMPLERS, Predict, PredictX0, Sampler, SamplerState, make_sampler
 from orrery.worlds.errors import InvalidField
 
 SIGMA_MAX, SIGMA_MIN = 80.0, 0.002
@@ -63,11 +64,34 @@ def predictor(x0: Denoise) -> PredictX0:
     return lambda latents, sigma: torch.from_numpy(x0(latents.double().numpy(), sigma.item())).to(latents.dtype)
 
 
-def sample(sampler: Sampler, predict_x0: PredictX0, state: SamplerState | None = None) -> list[SamplerState]:
+def velocity(x0: Denoise) -> Predict:
+    """At level t of x = (1 - t) x0 + t noise, which is (1 - t) times x0 with noise of deviation t / (1 - t)."""
+
+    def predict(latents: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        clean = predictor(x0)(latents / (1 - level), level / (1 - level))
+        return (latents - clean) / level
+
+    return predict
+
+
+def angular(x0: Denoise) -> Predict:
+    """At the angle a of x = cos(a) x0 + sin(a) noise."""
+    return lambda latents, angle: predictor(x0)(latents / torch.cos(angle), torch.tan(angle))
+
+
+def network(name: str, x0: Denoise) -> Predict:
+    """The kind of prediction that the sampler wants."""
+    kind = PREDICTIONS[name]
+    if issubclass(kind, Velocity):
+        return velocity(x0)
+    return angular(x0) if issubclass(kind, TrigFlow) else predictor(x0)
+
+
+def sample(sampler: Sampler, predict: Predict, state: SamplerState | None = None) -> list[SamplerState]:
     """Every state from the first (or the one given) to the last."""
     states = [sampler.start(NOISE) if state is None else state]
     while states[-1].step < sampler.num_steps:
-        states.append(sampler.advance(states[-1], predict_x0))
+        states.append(sampler.advance(states[-1], predict))
     return states
 
 
@@ -135,21 +159,21 @@ def test_res_2ab_takes_one_evaluation_more_than_steps() -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_any_stored_state_goes_on_to_the_same_bits(name: str) -> None:
-    sampler, predict_x0 = make_sampler(name, 8), predictor(mixture_x0)
-    states = sample(sampler, predict_x0)
+    sampler, predict = make_sampler(name, 8), network(name, mixture_x0)
+    states = sample(sampler, predict)
     for state in states:
         restored = SamplerState.from_tensors(load(save(state.to_tensors())))
         assert restored.step == state.step
-        resumed = sample(sampler, predict_x0, restored)
+        resumed = sample(sampler, predict, restored)
         assert torch.equal(resumed[-1].latents, states[-1].latents)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_step_leaves_its_state_alone(name: str) -> None:
-    sampler, predict_x0 = make_sampler(name, 3), predictor(gaussian_x0)
-    state = sampler.advance(sampler.start(NOISE), predict_x0)
+    sampler, predict = make_sampler(name, 3), network(name, gaussian_x0)
+    state = sampler.advance(sampler.start(NOISE), predict)
     before = {key: tensor.clone() for key, tensor in state.to_tensors().items()}
-    once, again = sampler.advance(state, predict_x0), sampler.advance(state, predict_x0)
+    once, again = sampler.advance(state, predict), sampler.advance(state, predict)
     assert torch.equal(once.latents, again.latents)
     assert all(torch.equal(before[key], tensor) for key, tensor in state.to_tensors().items())
 

@@ -98,6 +98,7 @@ class Denoiser:
             condition=self._tensor(values, "condition_latents"),
             rope_fps=values.get("rope_fps"),
             check_cancelled=call.check_cancelled,
+            noise=self._noise(values),
             conditional_timestep=values.get("conditional_timestep"),
         )
 

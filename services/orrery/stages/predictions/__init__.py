@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from orrery.stages.predictions.prediction import Prediction
 from orrery.stages.predictions.rectified_flow import SIGMA_CONDITIONAL, RectifiedFlow
+from orrery.stages.predictions.trigflow import TrigFlow
+from orrery.stages.predictions.velocity import TruncatedVelocity, Velocity
 from orrery.worlds.catalog.models import Sampler
 
 PREDICTIONS: dict[str, type[Prediction]] = {
     Sampler.RES_2AB.value: RectifiedFlow,
     Sampler.EULER.value: RectifiedFlow,
+    Sampler.UNIPC_KARRAS.value: TruncatedVelocity,
+    Sampler.UNIPC_SHIFTED.value: TruncatedVelocity,
+    Sampler.UNIPC_DIFFUSERS.value: Velocity,
+    Sampler.TRIGFLOW.value: TrigFlow,
 }
 
-__all__ = ["PREDICTIONS", "SIGMA_CONDITIONAL", "Prediction", "RectifiedFlow"]
+__all__ = ["PREDICTIONS", "SIGMA_CONDITIONAL", "Prediction", "RectifiedFlow", "TrigFlow", "TruncatedVelocity", "Velocity"]

@@ -18,7 +18,7 @@ class Prediction(ABC):
     `condition` [1, 16, n, h, w] are the first n latent frames of the clip, which are given and not made; None for none.
     Guidance is cond + scale (cond - uncond), in the official convention, if there is a `negative_text`.
     `conditional_timestep` is what conditioning frames are said to be at, in the subclass's unit, where the checkpoint tells
-    them from the others.
+    them from the others. `noise` is what the latents were before the first step.
     """
 
     engine: Engine
@@ -28,6 +28,7 @@ class Prediction(ABC):
     condition: torch.Tensor | None
     rope_fps: float | None
     check_cancelled: Callable[[], None]
+    noise: torch.Tensor
     conditional_timestep: float | None = None
 
     def __call__(self, latents: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -49,6 +50,13 @@ class Prediction(ABC):
         if self.condition is None:
             return latents
         return torch.cat([self.condition.to(latents.dtype), latents[:, :, self.condition.shape[2] :]], dim=2)
+
+    def timesteps(self, t: torch.Tensor, num_frames: int, given: float | None) -> torch.Tensor:
+        """FP32 [1, 1, t, 1, 1]: `t` for each latent frame, and `given` for those that are, unless it is None."""
+        per_frame = t.repeat(num_frames)
+        if self.condition is not None and given is not None:
+            per_frame[: self.condition.shape[2]] = given
+        return per_frame.reshape(1, 1, -1, 1, 1).float()
 
     def mask(self, latents: torch.Tensor) -> torch.Tensor:
         """FP32 [1, 1, t, h, w]: 1 where a latent frame is given."""

@@ -16,6 +16,10 @@ class Workflow(StrEnum):
 class Sampler(StrEnum):
     RES_2AB = "res_2ab"
     EULER = "euler"
+    UNIPC_KARRAS = "unipc_karras"
+    UNIPC_SHIFTED = "unipc_shifted"
+    UNIPC_DIFFUSERS = "unipc_diffusers"
+    TRIGFLOW = "trigflow"
 
 
 class OutputFormat(StrEnum):
