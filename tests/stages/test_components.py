@@ -69,7 +69,9 @@ def test_components_load_once_and_only_those_of_the_kind(models_dir: Path) -> No
     settings = StageSettings(models_dir, threads=2, preload=(TEXT_ENCODER, WORLD))
     components = ComponentCache(settings, ComponentKind.TRANSFORMER, lambda folder, _: loaded.append(folder.name) or folder)
     assert loaded == [WORLD]
-    assert components[IMAGE] == components[IMAGE] == models_dir / IMAGE
+    for _ in range(2):
+        with components.use(IMAGE) as folder:
+            assert folder == models_dir / IMAGE
     assert loaded == [WORLD, IMAGE]
 
 

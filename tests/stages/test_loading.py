@@ -14,9 +14,10 @@ from diffusers import AutoencoderKLCosmos, AutoencoderKLWan, CosmosTransformer3D
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
 
-from orrery.engines.reading import Stored, parts_of, read_tensors, stored_in, weight_files
+from orrery.engines.reading import parts_of, read_tensors
 from orrery.engines.weights import load_module, load_pretrained, memory_of
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.stored import Stored, stored_in, weight_files
 from stages.setting import TEXT_ENCODER, VIDEO_TOKENIZER, WORLD
 
 CPU = torch.device("cpu")

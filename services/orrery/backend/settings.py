@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orrery.stages.stage import EngineHost, StageSettings
+from orrery.stages.stage import EngineHost, MemoryMode, StageSettings
 from orrery.worlds.catalog import DEFAULT_MODEL
 
 VARIABLES = (
     "ORRERY_MODELS_DIR",
     "ORRERY_DEVICE",
     "ORRERY_TRANSFORMER",
+    "ORRERY_MEMORY",
+    "ORRERY_DEVICE_BYTES",
     "ORRERY_PRELOAD",
     "ORRERY_THREADS",
     "ORRERY_DEFAULT_MODEL",
@@ -20,11 +22,13 @@ VARIABLES = (
 
 def settings_from(environment: Mapping[str, str]) -> StageSettings:
     """Raises `KeyError` without a models folder and `ValueError` for a value that is not one."""
-    threads = environment.get("ORRERY_THREADS")
+    threads, device_bytes = environment.get("ORRERY_THREADS"), environment.get("ORRERY_DEVICE_BYTES")
     return StageSettings(
         models_dir=Path(environment["ORRERY_MODELS_DIR"]),
         device=environment.get("ORRERY_DEVICE", "cpu"),
         transformer=EngineHost(environment.get("ORRERY_TRANSFORMER", EngineHost.IN_PROCESS)),
+        memory=MemoryMode(environment.get("ORRERY_MEMORY", MemoryMode.RESIDENT)),
+        device_bytes=int(device_bytes) if device_bytes else None,
         preload=tuple(filter(None, environment.get("ORRERY_PRELOAD", "").split(","))),
         threads=int(threads) if threads else None,
         default_model=environment.get("ORRERY_DEFAULT_MODEL", DEFAULT_MODEL),
@@ -37,6 +41,8 @@ def environment_of(settings: StageSettings) -> dict[str, str]:
         str(settings.models_dir),
         settings.device,
         settings.transformer.value,
+        settings.memory.value,
+        str(settings.device_bytes or ""),
         ",".join(settings.preload),
         str(settings.threads or ""),
         settings.default_model,

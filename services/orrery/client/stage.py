@@ -9,13 +9,15 @@ from pathlib import Path
 
 from orrery.backend.repository import write_repository
 from orrery.backend.settings import environment_of
-from orrery.stages.stage import EngineHost, StageSettings
+from orrery.stages.stage import EngineHost, MemoryMode, StageSettings
 from orrery.telemetry.process import Telemetry
 from orrery.worker.process import serve
 from orrery.worker.settings import StageEnvironment
-from orrery.worlds.components import installed
+from orrery.worlds.components import SERVED_BY, installed
 from orrery.worlds.contracts import TRANSFORMER
 from orrery.worlds.environment import from_environment
+from orrery.worlds.errors import DeviceFull
+from orrery.worlds.stored import weights_of
 
 log = logging.getLogger("orrery.stage")
 
@@ -28,6 +30,7 @@ def run_stage(environment: Mapping[str, str]) -> None:
     settings = _with_engine(from_environment(StageEnvironment, environment))
     telemetry = Telemetry.from_environment("orrery-stage", environment)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
+    hold_to_device(settings)
     told = QUIET_THREADS | environment_of(_stage_settings(settings))
     asyncio.run(serve(settings, _repository(settings), told, telemetry))
 
@@ -37,6 +40,19 @@ def _with_engine(settings: StageEnvironment) -> StageEnvironment:
     if EngineHost(settings.transformer) is EngineHost.BLS and TRANSFORMER.name not in settings.stages:
         return settings.model_copy(update={"stages": (*settings.stages, TRANSFORMER.name)})
     return settings
+
+
+def hold_to_device(settings: StageEnvironment) -> None:
+    """Raises `DeviceFull` for a component that is to be served and whose weights would never fit, before anything starts."""
+    if settings.device_bytes is None or settings.memory == MemoryMode.LAYERWISE.value:
+        return
+    for name, manifest in installed(settings.models_dir).items():
+        served = settings.components is None or name in settings.components
+        if served and set(SERVED_BY[manifest.kind]) & set(settings.stages):
+            needed = sum(tensor.size for tensor in weights_of(settings.models_dir / name))
+            if needed > settings.device_bytes:
+                message = f"{name} needs {needed} bytes of the device and may have {settings.device_bytes}"
+                raise DeviceFull(message, evidence=[{"needed": needed, "budget": settings.device_bytes, "resident": {}}])
 
 
 def _repository(settings: StageEnvironment) -> Path:
@@ -54,6 +70,8 @@ def _stage_settings(settings: StageEnvironment) -> StageSettings:
         models_dir=settings.models_dir,
         device=settings.device,
         transformer=EngineHost(settings.transformer),
+        memory=MemoryMode(settings.memory),
+        device_bytes=settings.device_bytes,
         preload=settings.components if settings.components is not None else tuple(found),
         threads=settings.threads,
         default_model=settings.default_model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from orrery.engines.placing import Told
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.stored import Stored, stored_in
 
 Placed = Callable[[torch.Tensor], torch.Tensor]
 Tensors = dict[str, torch.Tensor]
@@ -22,15 +22,6 @@ THREADS = min(8, os.cpu_count() or 1)
 """So many read at a time. Beyond that a disk or the memory is what is waited for."""
 PART_BYTES = 128 << 20
 """What one thread takes in hand: a file is read by several, and none of them is left with much at the end."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A tensor in a file; `dtype` is the format's own name of its element type, `size` is in bytes."""
-
-    name: str
-    dtype: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -43,30 +34,6 @@ class Part:
     @property
     def size(self) -> int:
         return sum(tensor.size for tensor in self.tensors)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Of a component, sorted; those in its subfolders are not its weights."""
-    return sorted(folder.glob("*.safetensors"))
-
-
-def stored_in(path: Path) -> tuple[Stored, ...]:
-    """By the file's header, in the order of the data; nothing else is read. Raises `ComponentUnusable` if it has none.
-
-    The format: https://huggingface.co/docs/safetensors, eight bytes of length before a JSON object.
-    """
-    try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        places = {name: one for name, one in header.items() if name != "__metadata__"}
-        ordered = sorted(places, key=lambda name: places[name]["data_offsets"])
-        return tuple(Stored(name, places[name]["dtype"], _length(*places[name]["data_offsets"])) for name in ordered)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError) as error:
-        raise ComponentUnusable(f"{path}: no safetensors file: {error}") from error
-
-
-def _length(begin: int, end: int) -> int:
-    return end - begin
 
 
 def read_tensors(paths: Sequence[Path], placed: Placed, told: Told, threads: int = THREADS, limit: int = PART_BYTES) -> Tensors:

@@ -14,8 +14,9 @@ import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from orrery.engines.placing import placing
-from orrery.engines.reading import read_tensors, stored_in, weight_files
+from orrery.engines.reading import read_tensors
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.stored import weight_files, weights_of
 
 
 def computing_dtype(stored: torch.dtype, device: torch.device) -> torch.dtype:
@@ -47,8 +48,7 @@ class Memory:
 def memory_of(folder: Path, device: torch.device) -> Memory:
     """What the component's weights take on `device`, by the headers of its files. Raises `ComponentUnusable`."""
     grown = 2 if computing_dtype(torch.float16, device) is torch.float32 else 1
-    tensors = (tensor for path in weight_files(folder) for tensor in stored_in(path))
-    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in tensors]
+    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in weights_of(folder)]
     return Memory(total=sum(sizes), largest=max(sizes, default=0))
 
 

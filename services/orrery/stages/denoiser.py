@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,7 +46,10 @@ class Denoiser:
         last, with the report of which the checkpoint goes out.
         """
         sampler = make_sampler(values["sampler"], values["num_inference_steps"])
-        predict = self._prediction(values, call)
+        with self._engine(values["component"], call) as engine:
+            return self._sampled(values, call, sampler, self._prediction(values, call, engine))
+
+    def _sampled(self, values: Values, call: Call, sampler: Sampler, predict: Prediction) -> Values:
         state = self._first_state(values, sampler)
         cadence, previews = self._cadence(values, state.step), self._previews(values)
         yielding = call.wants_yield()
@@ -86,12 +90,12 @@ class Denoiser:
         shape = (1, Compression().channels, *(int(length) for length in values["latent_shape"]))
         return official_noise(values["seed"], shape).to(self._device)
 
-    def _prediction(self, values: Values, call: Call) -> Prediction:
+    def _prediction(self, values: Values, call: Call, engine: Engine) -> Prediction:
         text = self._tensor(values, "text_embeddings")
         if text is None:
             raise InvalidField("the denoiser needs text", field="text_embeddings")
         return PREDICTIONS[values["sampler"]](
-            engine=self._engine(values["component"], call),
+            engine=engine,
             text=text,
             negative_text=self._tensor(values, "negative_text_embeddings"),
             guidance_scale=values["guidance_scale"],
@@ -102,10 +106,10 @@ class Denoiser:
             conditional_timestep=values.get("conditional_timestep"),
         )
 
-    def _engine(self, component: str, call: Call) -> Engine:
+    def _engine(self, component: str, call: Call) -> AbstractContextManager[Engine]:
         if self._engines is None:
-            return BlsEngine(call.infer, component, self._device)
-        return self._engines[component]
+            return nullcontext(BlsEngine(call.infer, component, self._device))
+        return self._engines.use(component)
 
     def _tensor(self, values: Values, name: str) -> torch.Tensor | None:
         """A batch of one, or None for an optional input that is absent."""

@@ -23,11 +23,20 @@ class EngineHost(StrEnum):
     BLS = "bls"
 
 
+class MemoryMode(StrEnum):
+    """Where weights are: on the device, in the processor's memory between jobs, or there always but for layers that compute."""
+
+    RESIDENT = "resident"
+    CPU_OFFLOAD = "cpu_offload"
+    LAYERWISE = "layerwise"
+
+
 @dataclass(frozen=True)
 class StageSettings:
     """`models_dir` holds one folder per component; `device` is torch's name; `preload` are components to load at start.
 
-    `default_model` is what a request to an ensemble means that names none.
+    `default_model` is what a request to an ensemble means that names none. `device_bytes` is how much weights may take of the
+    device at a time, None for no bound.
     """
 
     models_dir: Path
@@ -36,6 +45,8 @@ class StageSettings:
     preload: tuple[str, ...] = ()
     threads: int | None = None
     default_model: str = DEFAULT_MODEL
+    memory: MemoryMode = MemoryMode.RESIDENT
+    device_bytes: int | None = None
 
 
 class Cancelled(Exception):

@@ -43,4 +43,5 @@ class TextEncoder:
     def run(self, values: Values, call: Call) -> Values:
         """See the contract."""
         call.check_cancelled()
-        return {"text_embeddings": self._components[values["component"]].encode(values["prompt"]).cpu().numpy()}
+        with self._components.use(values["component"]) as encoder:
+            return {"text_embeddings": encoder.encode(values["prompt"]).cpu().numpy()}

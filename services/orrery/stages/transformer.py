@@ -23,11 +23,12 @@ class Transformer:
         tensors = {t.name: to_tensor(values[t.name], self._components.device) for t in self.contract.inputs if t.name in values}
         if "condition_mask" not in tensors:
             tensors["timestep"] = tensors["timestep"].reshape(1)
-        sample = self._components[values["component"]](
-            tensors["hidden_states"],
-            tensors["timestep"],
-            tensors["encoder_hidden_states"],
-            tensors.get("condition_mask"),
-            values.get("rope_fps"),
-        )
+        with self._components.use(values["component"]) as engine:
+            sample = engine(
+                tensors["hidden_states"],
+                tensors["timestep"],
+                tensors["encoder_hidden_states"],
+                tensors.get("condition_mask"),
+                values.get("rope_fps"),
+            )
         return {"sample": sample.cpu().numpy()}

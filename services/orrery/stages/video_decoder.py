@@ -25,14 +25,14 @@ class VideoDecoder:
 
     def run(self, values: Values, call: Call) -> Values:
         """See the contract. Memory beyond the frames themselves is that of one latent frame."""
-        tokenizer = self._components[values["component"]]
         latents = to_tensor(values["latents"], self._components.device)[None]
         frames = _empty_frames(latents)
         done = 0
-        for chunk in tokenizer.decode_chunks(latents):
-            call.check_cancelled()
-            frames[done : done + chunk.shape[1]] = to_uint8(chunk)
-            done += chunk.shape[1]
+        with self._components.use(values["component"]) as tokenizer:
+            for chunk in tokenizer.decode_chunks(latents):
+                call.check_cancelled()
+                frames[done : done + chunk.shape[1]] = to_uint8(chunk)
+                done += chunk.shape[1]
         return {"frames": frames}
 
 

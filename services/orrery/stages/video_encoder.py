@@ -26,13 +26,13 @@ class VideoEncoder:
     def run(self, values: Values, call: Call) -> Values:
         """See the contract. Encodes the frames it is given and none after them."""
         call.check_cancelled()
-        tokenizer = self._components[values["component"]]
         video = _video(values, self._components.device)
-        if "posterior_seed" in values:
-            seed, num_frames = values["posterior_seed"], values["posterior_frames"]
-            latents = tokenizer.encode_sampled(video, seed=seed, num_frames=num_frames)
-        else:
-            latents = tokenizer.encode(video)
+        with self._components.use(values["component"]) as tokenizer:
+            if "posterior_seed" in values:
+                seed, num_frames = values["posterior_seed"], values["posterior_frames"]
+                latents = tokenizer.encode_sampled(video, seed=seed, num_frames=num_frames)
+            else:
+                latents = tokenizer.encode(video)
         return {"latents": latents[0].cpu().numpy()}
 
 

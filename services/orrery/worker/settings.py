@@ -32,6 +32,9 @@ class StageEnvironment(ProcessSettings):
     there is a `triton_http_port`. The worker's metrics are on `metrics_host` and `metrics_port` (0 is any free one), Triton's
     own on the same host and `triton_metrics_port`. `threads` are torch's on a CPU, the same on every machine unless told
     otherwise: sums are split by thread, so the bytes of a video depend on their number.
+    `memory` is where weights are: `resident` on the device; with `cpu_offload` in the processor's memory between jobs; with
+    `layerwise` there always, but for the layers that compute. `device_bytes` bounds what weights take of the device at a time,
+    for each stage by itself: what was not used for longest is given up for what is wanted, and loaded again later.
     The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never. It
     shows what it has after `preview_seconds`; 0 is never.
     """
@@ -59,10 +62,18 @@ class StageEnvironment(ProcessSettings):
     preview_seconds: NonNegativeFloat = 2.0
     device: str = "cpu"
     transformer: Literal["in_process", "bls"] = "in_process"
+    memory: Literal["resident", "cpu_offload", "layerwise"] = "resident"
+    device_bytes: PositiveInt | None = None
     threads: PositiveInt = 2
 
     @model_validator(mode="after")
     def _triton_is_whole(self) -> Self:
         if (self.triton_binary is None) != (self.triton_backends is None):
             raise ValueError("triton_binary and triton_backends go together")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_stay_for_a_job(self) -> Self:
+        if (self.transformer, self.memory) == ("bls", "cpu_offload"):
+            raise ValueError("memory cpu_offload with transformer bls would move all weights for every step; use in_process")
         return self

@@ -192,6 +192,13 @@ class ComponentUnusable(OrreryError):
     code = "component_unusable"
 
 
+class DeviceFull(ComponentUnusable):
+    """Weights do not fit on the device. `evidence` has the bytes: `needed`, the `budget`, and what is `resident`, by name."""
+
+    code = "device_full"
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+
 class AttemptsExhausted(OrreryError):
     """Every attempt at a task ended with its worker gone."""
 
