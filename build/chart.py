@@ -32,7 +32,7 @@ SET_BY_THE_CHART: dict[type[ProcessSettings], set[str]] = {
     DispatcherSettings: STORES | {"host", "port", "webhook_secret"},
     StageEnvironment: STORES
     | {"stages", "components", "models_dir", "run_dir", "device", "drain_seconds"}
-    | {"metrics_host", "metrics_port", "triton_grpc_port", "triton_metrics_port", "triton_http_port"},
+    | {"metrics_host", "metrics_port", "triton_grpc_port", "triton_metrics_port", "triton_http_port", "upsampler_api_key"},
 }
 """Settings that have values of their own, or must be what the chart's ports and folders are."""
 
@@ -65,7 +65,8 @@ def with_names(schema: dict[str, Any]) -> dict[str, Any]:
 
 def free(settings: type[ProcessSettings]) -> dict[str, Any]:
     """The settings of a process that are given by their own names, each with its kind and bounds."""
-    fields = settings.model_json_schema()["properties"]
+    schema = settings.model_json_schema()
+    fields = {name: _whole(field, schema) for name, field in schema["properties"].items()}
     names = sorted(set(fields) - SET_BY_THE_CHART[settings])
     return {
         "description": f"Settings of the process by their names, as `{names[0]}`",
@@ -73,6 +74,12 @@ def free(settings: type[ProcessSettings]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {name: _bounds(fields[name]) for name in names},
     }
+
+
+def _whole(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """With what it only refers to."""
+    named = field.get("$ref")
+    return field if named is None else dict(schema["$defs"][named.rpartition("/")[2]])
 
 
 def _bounds(field: dict[str, Any]) -> dict[str, Any]:

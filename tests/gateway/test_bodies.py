@@ -9,8 +9,7 @@ from jsonschema import Draft202012Validator
 
 from orrery.gateway.openapi.bodies import EXAMPLES, bodies
 from orrery.gateway.parameters import request_schema
-from orrery.gateway.settings import GatewaySettings
-from orrery.worlds.catalog import CATALOG
+from orrery.gateway.settings import GatewaySettings, PromptUpsampling
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.synonyms import SYNONYMS
 
@@ -18,9 +17,13 @@ BOTH = ("tiny-predict2", "predict2-2b")
 VIDEO = {"prompt": "a ball"}
 
 
-def schemas(*models: str, webhooks: bool = False) -> dict[str, Any]:
-    served = {"models": models, "default_model": models[0], "webhooks": webhooks}
-    return bodies(GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **served))
+def settings(*models: str, **more: Any) -> GatewaySettings:
+    served = {"models": models, "default_model": models[0]} | more
+    return GatewaySettings(redis_url="redis://none", artifacts_url="memory://", **served)
+
+
+def schemas(*models: str, **more: Any) -> dict[str, Any]:
+    return bodies(settings(*models, **more))
 
 
 def valid(schema: dict[str, Any], **fields: Any) -> bool:
@@ -36,9 +39,10 @@ def test_every_body_is_a_schema_and_its_example_fits(name: str) -> None:
 
 @pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("workflow", Workflow, ids=str)
-def test_what_one_model_takes_the_document_allows(model: str, workflow: Workflow) -> None:
-    own = request_schema(CATALOG[model], workflow)
-    body = schemas(*BOTH)["GenerateImages" if workflow is Workflow.TEXT2IMAGE else "CreateVideo"]
+@pytest.mark.parametrize("upsampling", PromptUpsampling, ids=str)
+def test_what_one_model_takes_the_document_allows(upsampling: PromptUpsampling, model: str, workflow: Workflow) -> None:
+    own = request_schema(settings(*BOTH, prompt_upsampling=upsampling).served(model), workflow)
+    body = schemas(*BOTH, prompt_upsampling=upsampling)["GenerateImages" if workflow is Workflow.TEXT2IMAGE else "CreateVideo"]
     fields = {
         name: field for name, field in own["properties"].items() if name not in ("prompt", "webhook_url", "input_reference")
     }
@@ -47,6 +51,13 @@ def test_what_one_model_takes_the_document_allows(model: str, workflow: Workflow
             assert valid(body, **{name: value}), (name, value)
         for other in SYNONYMS.get(name, ()):
             assert valid(body, **{other: field.get("default", field.get("minimum"))}), other
+
+
+def test_nobody_may_ask_for_a_rewritten_prompt_where_nothing_rewrites_any() -> None:
+    for upsampling, taken in (("never", False), ("on_request", True), ("always", True)):
+        body = schemas(*BOTH, prompt_upsampling=upsampling)["CreateVideo"]
+        assert (valid(body, prompt_upsampling=True), valid(body, prompt_upsampling=False)) == (taken, True)
+        assert not valid(body, prompt_upsampling="true")
 
 
 def test_what_no_model_takes_the_document_refuses() -> None:

@@ -16,7 +16,7 @@ from jobs.setting import completion, single, submission
 from orrery.dispatcher.metrics import new_metrics
 from orrery.jobs.records import PoolStatus
 from orrery.jobs.redis import RedisJobs
-from orrery.worlds.contracts import POOLED
+from orrery.worker.settings import UNASKED
 from valkeys import own_valkey
 
 SELECTOR = re.compile(r'^(?P<name>\w+)\{(?P<label>\w+)="(?P<value>\w+)"\}$')
@@ -150,7 +150,7 @@ def test_every_stage_of_a_plan_is_hosted_by_some_pod() -> None:
             if entry["name"] == "ORRERY_STAGES"
             for host in entry["value"].split(",")
         ]
-        assert sorted(hosted) == sorted(POOLED), name
+        assert sorted(hosted) == sorted(UNASKED), name
 
 
 def test_one_stage_is_scaled_and_the_rest_is_not() -> None:

@@ -73,8 +73,8 @@ def test_a_stage_has_the_time_to_drain(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_stages_reach_the_stores_and_nothing_else(name: str) -> None:
-    assert STAGES[name]["networks"] == ["inside"]
+def test_stages_reach_the_stores_and_only_the_upsampler_anything_else(name: str) -> None:
+    assert STAGES[name]["networks"] == ["inside", *(["outside"] if name == "prompt-upsampler" else [])]
     assert STAGES[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
     assert STAGES[name]["volumes"] == ["artifacts:/var/lib/orrery/artifacts"]
 
@@ -95,4 +95,4 @@ def gpu() -> dict[str, dict[str, Any]]:
 def test_what_runs_on_a_card_is_the_image_for_it() -> None:
     assert {service["build"]["target"] for service in gpu().values()} == {"stage-gpu"}
     assert {service["image"].partition(":")[0] for service in gpu().values()} == {"orrery/stage-gpu"}
-    assert set(STAGES) - set(gpu()) == {"guardrail", "publisher"}
+    assert set(STAGES) - set(gpu()) == {"guardrail", "publisher", "prompt-upsampler"}

@@ -35,7 +35,8 @@ def test_every_schema_is_one_and_its_defaults_are_the_settled_ones(model: ModelS
     assert Draft202012Validator(schema).is_valid({"prompt": "x"} | defaults)
     plain = settle(RequestedWorld(prompt="x"), model, workflow)
     assert settle(RequestedWorld.model_validate({"prompt": "x"} | defaults), model, workflow) == plain
-    assert set(parameters_of(model, workflow)) - set(schema["properties"]) <= {"num_frames", "fps", "num_conditional_frames"}
+    worlds_alone = {"num_frames", "fps", "num_conditional_frames", "prompt_upsampling"}
+    assert set(parameters_of(model, workflow)) - set(schema["properties"]) <= worlds_alone
 
 
 PROBES: dict[str, st.SearchStrategy[Any]] = {

@@ -82,9 +82,10 @@ class TritonCall:
 
     def infer(self, stage: str, values: Values) -> Values:
         contract = CONTRACTS[stage]
+        wanted = [tensor for tensor in contract.outputs if not tensor.optional]
         request = pb_utils.InferenceRequest(
             model_name=stage,
-            requested_output_names=[tensor.name for tensor in contract.outputs],
+            requested_output_names=[tensor.name for tensor in wanted],
             inputs=pb_tensors(contract.triton_inputs, values),
         )
         for response in _responses(request, contract):
@@ -92,7 +93,7 @@ class TritonCall:
                 raise decode_error(response.error().message())
             found = {t.name(): t.as_numpy() for t in response.output_tensors()}
             if found:
-                return {t.name: to_value(t, found[t.name]) for t in contract.outputs}
+                return {t.name: to_value(t, found[t.name]) for t in wanted}
         raise StageFailed(f"{stage} ended without an answer")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orrery.stages.stage import EngineHost, MemoryMode, StageSettings
+from orrery.stages.stage import Endpoint, EngineHost, MemoryMode, StageSettings
 from orrery.worlds.catalog import DEFAULT_MODEL
+from orrery.worlds.upsampling import Fail
 
 VARIABLES = (
     "ORRERY_MODELS_DIR",
@@ -17,6 +18,11 @@ VARIABLES = (
     "ORRERY_PRELOAD",
     "ORRERY_THREADS",
     "ORRERY_DEFAULT_MODEL",
+    "ORRERY_UPSAMPLER_URL",
+    "ORRERY_UPSAMPLER_MODEL",
+    "ORRERY_UPSAMPLER_SECONDS",
+    "ORRERY_UPSAMPLER_FAIL",
+    "ORRERY_UPSAMPLER_API_KEY",
 )
 
 
@@ -32,6 +38,20 @@ def settings_from(environment: Mapping[str, str]) -> StageSettings:
         preload=tuple(filter(None, environment.get("ORRERY_PRELOAD", "").split(","))),
         threads=int(threads) if threads else None,
         default_model=environment.get("ORRERY_DEFAULT_MODEL", DEFAULT_MODEL),
+        upsampler=_endpoint(environment),
+    )
+
+
+def _endpoint(environment: Mapping[str, str]) -> Endpoint | None:
+    url = environment.get("ORRERY_UPSAMPLER_URL")
+    if not url:
+        return None
+    return Endpoint(
+        url=url,
+        model=environment["ORRERY_UPSAMPLER_MODEL"],
+        seconds=float(environment["ORRERY_UPSAMPLER_SECONDS"]),
+        fail=Fail(environment["ORRERY_UPSAMPLER_FAIL"]),
+        api_key=environment.get("ORRERY_UPSAMPLER_API_KEY") or None,
     )
 
 
@@ -46,5 +66,12 @@ def environment_of(settings: StageSettings) -> dict[str, str]:
         ",".join(settings.preload),
         str(settings.threads or ""),
         settings.default_model,
+        *_asked(settings.upsampler),
     )
     return dict(zip(VARIABLES, values, strict=True))
+
+
+def _asked(endpoint: Endpoint | None) -> tuple[str, ...]:
+    if endpoint is None:
+        return ("",) * 5
+    return endpoint.url, endpoint.model, str(endpoint.seconds), endpoint.fail.value, endpoint.api_key or ""

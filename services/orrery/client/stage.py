@@ -9,12 +9,12 @@ from pathlib import Path
 
 from orrery.backend.repository import write_repository
 from orrery.backend.settings import environment_of
-from orrery.stages.stage import EngineHost, MemoryMode, StageSettings
+from orrery.stages.stage import Endpoint, EngineHost, MemoryMode, StageSettings
 from orrery.telemetry.process import Telemetry
 from orrery.worker.process import serve
 from orrery.worker.settings import StageEnvironment
 from orrery.worlds.components import SERVED_BY, installed
-from orrery.worlds.contracts import TRANSFORMER
+from orrery.worlds.contracts import PROMPT_UPSAMPLER, TRANSFORMER
 from orrery.worlds.environment import from_environment
 from orrery.worlds.errors import DeviceFull
 from orrery.worlds.stored import weights_of
@@ -27,7 +27,7 @@ QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 def run_stage(environment: Mapping[str, str]) -> None:
     """Until SIGTERM or SIGINT."""
-    settings = _with_engine(from_environment(StageEnvironment, environment))
+    settings = _with_engine(_with_upsampler(from_environment(StageEnvironment, environment)))
     telemetry = Telemetry.from_environment("orrery-stage", environment)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     hold_to_device(settings)
@@ -40,6 +40,13 @@ def _with_engine(settings: StageEnvironment) -> StageEnvironment:
     if EngineHost(settings.transformer) is EngineHost.BLS and TRANSFORMER.name not in settings.stages:
         return settings.model_copy(update={"stages": (*settings.stages, TRANSFORMER.name)})
     return settings
+
+
+def _with_upsampler(settings: StageEnvironment) -> StageEnvironment:
+    """An endpoint that is named is asked, unless it was said which stages to host."""
+    if settings.upsampler_url is None or "stages" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"stages": (*settings.stages, PROMPT_UPSAMPLER.name)})
 
 
 def hold_to_device(settings: StageEnvironment) -> None:
@@ -75,4 +82,18 @@ def _stage_settings(settings: StageEnvironment) -> StageSettings:
         preload=settings.components if settings.components is not None else tuple(found),
         threads=settings.threads,
         default_model=settings.default_model,
+        upsampler=_endpoint(settings),
+    )
+
+
+def _endpoint(settings: StageEnvironment) -> Endpoint | None:
+    if settings.upsampler_url is None or settings.upsampler_model is None:
+        return None
+    key = settings.upsampler_api_key
+    return Endpoint(
+        url=settings.upsampler_url,
+        model=settings.upsampler_model,
+        seconds=settings.upsampler_seconds,
+        fail=settings.upsampler_fail,
+        api_key=None if key is None else key.get_secret_value(),
     )

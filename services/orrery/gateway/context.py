@@ -19,7 +19,6 @@ from orrery.jobs.batches.store import Batches
 from orrery.jobs.deliveries import Deliveries
 from orrery.jobs.files import Files
 from orrery.telemetry.tracing import UNTRACED, Tracing
-from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import InvalidField, UnknownModel
 
@@ -45,12 +44,12 @@ class Gateway:
     def model(self, name: object) -> ModelSpec:
         """A served model; None means the default one. Raises `UnknownModel` with those that are served."""
         if name is None:
-            return CATALOG[self.settings.default_model]
+            return self.settings.served(self.settings.default_model)
         if not isinstance(name, str):
             raise InvalidField("model must be a string", field="model", allowed=list(self.settings.models))
         if name not in self.settings.models:
             raise UnknownModel(f"model {name!r} is not served here", field="model", allowed=list(self.settings.models))
-        return CATALOG[name]
+        return self.settings.served(name)
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -31,6 +31,7 @@ CHANGEABLE = (
     "seed",
     "sampler",
     "numerics",
+    "prompt_upsampling",
 )
 """What may be another than in the source; the rest, like size and rate, stays: the two go together."""
 

@@ -18,6 +18,7 @@ INTEGERS = frozenset(
     {"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n", "expires_after"}
 )
 NUMBERS = frozenset({"guidance_scale"})
+BOOLEANS = frozenset({"prompt_upsampling"})
 MAX_INTEGER = 2**63 - 1
 MAX_CHARACTERS = 20_000
 """Of one text field: far above any model's words, and cheap to read through."""
@@ -77,8 +78,20 @@ def _number(name: str, value: str) -> float:
     return float(value)
 
 
-_READERS: dict[str, Callable[[str, str], Any]] = dict.fromkeys(INTEGERS, _integer) | dict.fromkeys(NUMBERS, _number)
+def _boolean(name: str, value: str) -> bool:
+    if value not in _TRUTHS:
+        raise InvalidField(f"{name}: {value[:40]!r} is neither true nor false", field=name, allowed=_kind(name))
+    return _TRUTHS[value]
+
+
+_TRUTHS = {"true": True, "false": False}
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    **dict.fromkeys(INTEGERS, _integer),
+    **dict.fromkeys(NUMBERS, _number),
+    **dict.fromkeys(BOOLEANS, _boolean),
+}
 
 
 def _kind(name: str) -> str:
-    return "an integer" if name in INTEGERS else "a number" if name in NUMBERS else "a text"
+    kinds = {"an integer": INTEGERS, "a number": NUMBERS, "true or false": BOOLEANS}
+    return next((kind for kind, names in kinds.items() if name in names), "a text")

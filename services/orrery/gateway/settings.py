@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from orrery.gateway.edge.settings import EdgeSettings
 from orrery.worlds.catalog import CATALOG, DEFAULT_MODEL
+from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.environment import DEFAULT_PORT, Names
 
 MEBIBYTE = 2**20
+
+
+class PromptUpsampling(StrEnum):
+    """Whether there is a stage that rewrites prompts, and when they go to it; `always` is unless a request declines."""
+
+    NEVER = "never"
+    ON_REQUEST = "on_request"
+    ALWAYS = "always"
 
 
 class GatewaySettings(EdgeSettings):
@@ -22,8 +33,10 @@ class GatewaySettings(EdgeSettings):
     or wait at a time; it is looked at every `batch_pause_seconds`.
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
     checkpoints are untrained. A job is kept for `retention_seconds` after its end if its client does not say how long.
-    `webhooks` says that there is a dispatcher with a secret to sign them. `max_waiting_per_pool` and `max_waiting_per_tenant`
-    count accepted tasks that were not started; beyond them requests are refused with 429.
+    `prompt_upsampling` says whether there is a stage `prompt_upsampler`, and whether prompts go to it `on_request` or `always`,
+    which is unless the request declines. `webhooks` says that there is a dispatcher with a secret to sign them.
+    `max_waiting_per_pool` and `max_waiting_per_tenant` count accepted tasks that were not started; beyond them requests are
+    refused with 429.
     """
 
     redis_url: str
@@ -46,6 +59,7 @@ class GatewaySettings(EdgeSettings):
     poll_after_ms: int = Field(default=500, gt=0)
     generation_timeout_seconds: float = Field(default=600.0, gt=0)
     retention_seconds: float = Field(default=7 * 24 * 3600.0, gt=0)
+    prompt_upsampling: PromptUpsampling = PromptUpsampling.NEVER
     webhooks: bool = False
     max_waiting_per_pool: int = Field(default=100_000, gt=0)
     max_waiting_per_tenant: int = Field(default=50_000, gt=0)
@@ -59,3 +73,14 @@ class GatewaySettings(EdgeSettings):
         if self.default_model not in self.models:
             raise ValueError(f"the default model {self.default_model} is not among the served {list(self.models)}")
         return self
+
+    def served(self, name: str) -> ModelSpec:
+        """A model of the catalog as it is served here."""
+        return _served(name, self.prompt_upsampling)
+
+
+@lru_cache
+def _served(name: str, upsampling: PromptUpsampling) -> ModelSpec:
+    if upsampling is PromptUpsampling.NEVER:
+        return CATALOG[name].model_copy(update={"upsampling": {}})
+    return CATALOG[name].model_copy(update={"upsampled_unasked": upsampling is PromptUpsampling.ALWAYS})

@@ -12,6 +12,7 @@ from orrery.gateway.deriving import remixed_from, shown_frames
 from orrery.gateway.forecast import Forecast
 from orrery.gateway.parameters import request_parameters, request_schema
 from orrery.gateway.settings import GatewaySettings
+from orrery.gateway.upsampled import upsampling_view
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, PreviewNote, TaskRecord, TaskState
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
@@ -46,6 +47,7 @@ def _video(job: Job, request: WorldRequest) -> dict[str, Any]:
         "completed_at": None if completed is None else int(completed),
         "expires_at": None if job.expires_at is None else int(job.expires_at),
         "prompt": request.prompt,
+        **upsampling_view(job, request),
         "remixed_from_video_id": remixed_from(job),
         "error": job.error,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from orrery.worlds.catalog import DEFAULT_MODEL
 from orrery.worlds.contracts import CONTRACTS, YIELDED, StageContract
+from orrery.worlds.upsampling import Fail
 
 Values = Mapping[str, Any]
 """Tensors as NumPy arrays; scalars (dims [1]) as str, bool, int or float; absent optional values are absent keys."""
@@ -21,6 +22,20 @@ class EngineHost(StrEnum):
 
     IN_PROCESS = "in_process"
     BLS = "bls"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A language model behind OpenAI's API: `url` up to its version, as in `http://vllm:8000/v1`.
+
+    An answer is waited for `seconds`. `fail` says what becomes of a request that it fails.
+    """
+
+    url: str
+    model: str
+    seconds: float = 30.0
+    fail: Fail = Fail.OPEN
+    api_key: str | None = field(default=None, repr=False)
 
 
 class MemoryMode(StrEnum):
@@ -45,6 +60,7 @@ class StageSettings:
     preload: tuple[str, ...] = ()
     threads: int | None = None
     default_model: str = DEFAULT_MODEL
+    upsampler: Endpoint | None = None
     memory: MemoryMode = MemoryMode.RESIDENT
     device_bytes: int | None = None
 
@@ -97,6 +113,7 @@ STAGES: dict[str, str] = {
     "denoiser": "orrery.stages.denoiser:Denoiser",
     "transformer": "orrery.stages.transformer:Transformer",
     "publisher": "orrery.stages.publisher:Publisher",
+    "prompt_upsampler": "orrery.stages.prompt_upsampler:PromptUpsampler",
     "text2world_request": "orrery.stages.text2world_request:Text2WorldRequest",
     "denoiser_unary": "orrery.stages.denoiser_unary:DenoiserUnary",
 }

@@ -35,7 +35,8 @@ def _read(text: str, default_model: str) -> tuple[WorldRequest, ModelSpec]:
         asked = RequestedWorld.model_validate(body)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidRequest(f"request is not a JSON object of known fields: {error}", field="request") from error
-    request = settle(asked, model, Workflow.TEXT2WORLD)
+    # Triton's ensembles have a fixed graph, in which nobody rewrites prompts.
+    request = settle(asked, model.model_copy(update={"upsampling": {}}), Workflow.TEXT2WORLD)
     if request.numerics is not Numerics.OFFICIAL:
         raise InvalidField("the ensemble computes official numerics", field="numerics", allowed=[str(Numerics.OFFICIAL)])
     return request, model

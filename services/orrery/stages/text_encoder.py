@@ -12,7 +12,7 @@ from orrery.engines.weights import load_pretrained
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.components import ComponentKind
-from orrery.worlds.contracts import TEXT_ENCODER, StageContract
+from orrery.worlds.contracts import CHOSEN, TEXT_ENCODER, StageContract
 
 
 class T5:
@@ -44,4 +44,10 @@ class TextEncoder:
         """See the contract."""
         call.check_cancelled()
         with self._components.use(values["component"]) as encoder:
-            return {"text_embeddings": encoder.encode(values["prompt"]).cpu().numpy()}
+            return {"text_embeddings": encoder.encode(_prompt(values)).cpu().numpy()}
+
+
+def _prompt(values: Values) -> str:
+    """As the client wrote it, or as a task before this one chose it."""
+    prompt: str = values[CHOSEN.name].tobytes().decode() if CHOSEN.name in values else values["prompt"]
+    return prompt

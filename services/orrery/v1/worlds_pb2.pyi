@@ -75,6 +75,7 @@ class CreateRequest(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     INPUT_REFERENCE_FIELD_NUMBER: _builtins.int
     INPUT_REFERENCE_URI_FIELD_NUMBER: _builtins.int
+    PROMPT_UPSAMPLING_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     model: _builtins.str
     negative_prompt: _builtins.str
@@ -102,6 +103,8 @@ class CreateRequest(_message.Message):
     """An image or clip that the world begins with; the whole message may have as many bytes as a JSON body."""
     input_reference_uri: _builtins.str
     """The same as it is written over HTTP: the id of a file of `/v1/files`, or an https URL where the gateway fetches those."""
+    prompt_upsampling: _builtins.bool
+    """Whether a language model rewrites the prompt first."""
     def __init__(
         self,
         *,
@@ -126,10 +129,11 @@ class CreateRequest(_message.Message):
         webhook_url: _builtins.str | None = ...,
         input_reference: _builtins.bytes | None = ...,
         input_reference_uri: _builtins.str | None = ...,
+        prompt_upsampling: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aspect_ratio: _TypeAlias = _typing.Literal["aspect_ratio"]  # noqa: Y015
     _WhichOneofArgType__aspect_ratio: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio"]  # noqa: Y015
@@ -159,6 +163,8 @@ class CreateRequest(_message.Message):
     _WhichOneofArgType__output_format: _TypeAlias = _typing.Literal["_output_format", b"_output_format"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__prompt_upsampling: _TypeAlias = _typing.Literal["prompt_upsampling"]  # noqa: Y015
+    _WhichOneofArgType__prompt_upsampling: _TypeAlias = _typing.Literal["_prompt_upsampling", b"_prompt_upsampling"]  # noqa: Y015
     _WhichOneofReturnType__resolution: _TypeAlias = _typing.Literal["resolution"]  # noqa: Y015
     _WhichOneofArgType__resolution: _TypeAlias = _typing.Literal["_resolution", b"_resolution"]  # noqa: Y015
     _WhichOneofReturnType__sampler: _TypeAlias = _typing.Literal["sampler"]  # noqa: Y015
@@ -199,6 +205,8 @@ class CreateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output_format) -> _WhichOneofReturnType__output_format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prompt_upsampling) -> _WhichOneofReturnType__prompt_upsampling | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resolution) -> _WhichOneofReturnType__resolution | None: ...
     @_typing.overload
@@ -398,6 +406,7 @@ class World(_message.Message):
     FILE_SIZE_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    UPSAMPLED_PROMPT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     model: _builtins.str
     workflow: _builtins.str
@@ -419,6 +428,8 @@ class World(_message.Message):
     file_size: _builtins.int
     replayed: _builtins.bool
     """The job was there before, under the idempotency key of this call."""
+    upsampled_prompt: _builtins.str
+    """What it is made from, once a language model was asked for it; `parameters` say whether it is."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -463,10 +474,11 @@ class World(_message.Message):
         file_size: _builtins.int | None = ...,
         tasks: _abc.Iterable[Global___Task] | None = ...,
         replayed: _builtins.bool = ...,
+        upsampled_prompt: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_file_size", b"_file_size", "_num_steps", b"_num_steps", "_queue_position", b"_queue_position", "_stage", b"_stage", "_step", b"_step", "created_at", b"created_at", "error", b"error", "eta_seconds", b"eta_seconds", "expires_at", b"expires_at", "file_size", b"file_size", "finished_at", b"finished_at", "num_steps", b"num_steps", "parameters", b"parameters", "queue_position", b"queue_position", "stage", b"stage", "started_at", b"started_at", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_file_size", b"_file_size", "_num_steps", b"_num_steps", "_queue_position", b"_queue_position", "_stage", b"_stage", "_step", b"_step", "_upsampled_prompt", b"_upsampled_prompt", "created_at", b"created_at", "error", b"error", "eta_seconds", b"eta_seconds", "expires_at", b"expires_at", "file_size", b"file_size", "finished_at", b"finished_at", "num_steps", b"num_steps", "parameters", b"parameters", "queue_position", b"queue_position", "stage", b"stage", "started_at", b"started_at", "step", b"step", "upsampled_prompt", b"upsampled_prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_file_size", b"_file_size", "_num_steps", b"_num_steps", "_queue_position", b"_queue_position", "_stage", b"_stage", "_step", b"_step", "created_at", b"created_at", "error", b"error", "eta_seconds", b"eta_seconds", "expires_at", b"expires_at", "file_size", b"file_size", "finished_at", b"finished_at", "id", b"id", "media_type", b"media_type", "model", b"model", "num_steps", b"num_steps", "parameters", b"parameters", "priority", b"priority", "progress", b"progress", "prompt", b"prompt", "queue_position", b"queue_position", "replayed", b"replayed", "stage", b"stage", "started_at", b"started_at", "status", b"status", "step", b"step", "tasks", b"tasks", "tenant", b"tenant", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_file_size", b"_file_size", "_num_steps", b"_num_steps", "_queue_position", b"_queue_position", "_stage", b"_stage", "_step", b"_step", "_upsampled_prompt", b"_upsampled_prompt", "created_at", b"created_at", "error", b"error", "eta_seconds", b"eta_seconds", "expires_at", b"expires_at", "file_size", b"file_size", "finished_at", b"finished_at", "id", b"id", "media_type", b"media_type", "model", b"model", "num_steps", b"num_steps", "parameters", b"parameters", "priority", b"priority", "progress", b"progress", "prompt", b"prompt", "queue_position", b"queue_position", "replayed", b"replayed", "stage", b"stage", "started_at", b"started_at", "status", b"status", "step", b"step", "tasks", b"tasks", "tenant", b"tenant", "upsampled_prompt", b"upsampled_prompt", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__eta_seconds: _TypeAlias = _typing.Literal["eta_seconds"]  # noqa: Y015
     _WhichOneofArgType__eta_seconds: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds"]  # noqa: Y015
@@ -480,6 +492,8 @@ class World(_message.Message):
     _WhichOneofArgType__stage: _TypeAlias = _typing.Literal["_stage", b"_stage"]  # noqa: Y015
     _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
     _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    _WhichOneofReturnType__upsampled_prompt: _TypeAlias = _typing.Literal["upsampled_prompt"]  # noqa: Y015
+    _WhichOneofArgType__upsampled_prompt: _TypeAlias = _typing.Literal["_upsampled_prompt", b"_upsampled_prompt"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__eta_seconds) -> _WhichOneofReturnType__eta_seconds | None: ...
     @_typing.overload
@@ -492,6 +506,8 @@ class World(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stage) -> _WhichOneofReturnType__stage | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__upsampled_prompt) -> _WhichOneofReturnType__upsampled_prompt | None: ...
 
 Global___World: _TypeAlias = World  # noqa: Y015
 

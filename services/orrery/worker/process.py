@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orrery.artifacts import open_store
@@ -25,8 +25,9 @@ from orrery.worker.triton_files import TritonFiles, embedded_triton
 from orrery.worker.triton_server import TritonOptions, TritonServer
 from orrery.worker.worker import Worker, WorkerSettings
 from orrery.worlds.components import SERVED_BY, ComponentManifest, installed
-from orrery.worlds.contracts import CONTRACTS, ENSEMBLES, POOLED
+from orrery.worlds.contracts import CONTRACTS, ENSEMBLES, POOLED, PROMPT_UPSAMPLER
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.upsampling import ServedTemplate, served
 
 log = logging.getLogger("orrery.stage")
 
@@ -40,6 +41,7 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         log.info("removed shared memory %s of a process that is gone", name)
     observer = Observer(telemetry)
     components = _components(settings)
+    templates = _templates(settings)
     server = TritonServer(_triton_options(settings, repository, environment), observer.metrics.restarts.inc)
     jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
     stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
@@ -47,11 +49,11 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         queue=jobs,
         artifacts=open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments)),
         stages=stages,
-        components=components,
+        components={**components, **templates},
         checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
         preview_seconds=settings.preview_seconds,
     )
-    worker = Worker(_worker_settings(settings, components), jobs, runner, observer)
+    worker = Worker(_worker_settings(settings, components, templates), jobs, runner, observer)
     _on_signals(worker)
     try:
         with metrics_served(settings.metrics_host, settings.metrics_port, telemetry.instruments.registry):
@@ -84,10 +86,21 @@ def _components(settings: StageEnvironment) -> dict[str, ComponentManifest]:
     return {name: found[name] for name in wanted}
 
 
-def _worker_settings(settings: StageEnvironment, components: Mapping[str, ComponentManifest]) -> WorkerSettings:
+def _templates(settings: StageEnvironment) -> dict[str, ServedTemplate]:
+    """Those that the upsampler's endpoint is asked with, if it is hosted here."""
+    url, model = settings.upsampler_url, settings.upsampler_model
+    if PROMPT_UPSAMPLER.name not in settings.stages or url is None or model is None:
+        return {}
+    return {name: served(name, url=url, model=model, fail=settings.upsampler_fail) for name in settings.upsampler_templates}
+
+
+def _worker_settings(
+    settings: StageEnvironment, components: Mapping[str, ComponentManifest], templates: Iterable[str]
+) -> WorkerSettings:
     # A name that no other process ever had: a restarted container may have the host name and pid of the one before.
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    pools = pools_of(settings.stages, components)
+    asked = tuple(f"{PROMPT_UPSAMPLER.name}/{template}" for template in templates)
+    pools = pools_of(settings.stages, components) | ({PROMPT_UPSAMPLER.name: asked} if asked else {})
     return WorkerSettings(name=name, pools=pools, lease=settings.lease_seconds, drain=settings.drain_seconds)
 
 

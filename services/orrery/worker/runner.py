@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,13 +17,19 @@ from orrery.worker.holding import Holding
 from orrery.worker.stage_client import StageClient, StageResult
 from orrery.worker.telling import telling
 from orrery.worker.tensors import fetch, store
-from orrery.worlds.components import ComponentManifest
 from orrery.worlds.contracts import CONTRACTS, StageContract
 from orrery.worlds.errors import ArtifactCorrupt, ArtifactNotFound, CheckpointRefused, ComponentUnusable
 from orrery.worlds.plan import ArtifactRef, Task
 from orrery.worlds.tensors import named
 
 log = logging.getLogger("orrery.worker")
+
+
+class Fingerprinted(Protocol):
+    """Whatever a task's component is: weights with their manifest, or a template with the endpoint that is asked."""
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 class TaskYielded(Exception):
@@ -40,7 +46,7 @@ class CheckpointPolicy:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs tasks of the components in `components` (manifests by name).
+    """Runs tasks of the components in `components`, by name.
 
     A stage shows what it has every `preview_seconds`; 0 is never.
     """
@@ -48,7 +54,7 @@ class Runner:
     queue: TaskQueue
     artifacts: ArtifactStore
     stages: StageClient
-    components: Mapping[str, ComponentManifest]
+    components: Mapping[str, Fingerprinted]
     checkpoints: CheckpointPolicy = CheckpointPolicy()
     preview_seconds: float = 2.0
 
@@ -60,13 +66,14 @@ class Runner:
         holding.watch.remembered(hit=remembered is not None)
         if remembered is not None:
             return Completion(outputs=remembered, memo=True, stage_seconds=0.0)
-        completion = await self._compute(holding)
+        completion, passing = await self._compute(holding)
         holding.watch.ran(completion.stage_seconds)
-        await self.artifacts.remember(key, completion.outputs)
+        if not passing:
+            await self.artifacts.remember(key, completion.outputs)
         return completion
 
-    async def _compute(self, holding: Holding) -> Completion:
-        """From the claim's checkpoint if it has one that can be gone on from, else from the start."""
+    async def _compute(self, holding: Holding) -> tuple[Completion, bool]:
+        """From the checkpoint if it has one to go on from, else from the start; and whether the outputs are passing."""
         values, steering = await self._values(holding.claim), await self._steering(holding.claim)
         try:
             return await self._call(holding, values | steering)
@@ -75,13 +82,13 @@ class Runner:
         del steering["resume_from"]
         return await self._call(holding, values | steering)
 
-    async def _call(self, holding: Holding, values: dict[str, Any]) -> Completion:
+    async def _call(self, holding: Holding, values: dict[str, Any]) -> tuple[Completion, bool]:
         contract = CONTRACTS[holding.claim.task.stage]
         async with telling(self.queue, self.artifacts, holding) as teller:
             try:
                 with holding.watch.calling():
                     async with self.stages.run(contract, values, teller, holding.control) as result:
-                        completion = await self._finished(contract, result)
+                        completion = await self._finished(contract, result), result.passing
             except Exception:
                 # Whoever goes on shall have all that was handed out.
                 await teller.keep_checkpoint()

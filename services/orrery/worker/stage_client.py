@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orrery.worlds.contracts import YIELDED, StageContract
+from orrery.worlds.contracts import PASSING, YIELDED, StageContract
 from orrery.worlds.control import GO_ON, YIELD
 from orrery.worlds.errors import StageUnavailable
 
@@ -55,12 +55,13 @@ class Control:
 class StageResult:
     """`outputs` by name, arrays or scalars; arrays may live in shared memory and are valid only inside the `async with`.
 
-    If the stage has `yielded` there are none: its last checkpoint came as progress.
+    If the stage has `yielded` there are none: its last checkpoint came as progress. `passing` ones are not to be remembered.
     """
 
     outputs: Values
     stage_seconds: float
     yielded: bool = False
+    passing: bool = False
 
 
 class StageClient(Protocol):
@@ -100,8 +101,9 @@ class InProcessStages:
         except asyncio.CancelledError:
             call.cancelled = True
             raise
-        yielded = bool(outputs.pop(YIELDED.name, False))
-        yield StageResult(outputs=outputs, stage_seconds=time.perf_counter() - started, yielded=yielded)
+        yielded, passing = (bool(outputs.pop(note.name, False)) for note in (YIELDED, PASSING))
+        seconds = time.perf_counter() - started
+        yield StageResult(outputs=outputs, stage_seconds=seconds, yielded=yielded, passing=passing)
 
 
 class _ThreadCall:

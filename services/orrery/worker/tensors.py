@@ -19,6 +19,11 @@ _THREAD_BYTES = 1024 * 1024
 
 async def store(artifacts: ArtifactStore, tensor: Tensor, value: Any) -> ArtifactRef:
     """Stores one output: a UINT8 row as raw bytes, a string as UTF-8 JSON text, any other tensor as safetensors."""
+    ref = await _stored(artifacts, tensor, value)
+    return ref.model_copy(update={"text": value.tobytes().decode()}) if tensor.told else ref
+
+
+async def _stored(artifacts: ArtifactStore, tensor: Tensor, value: Any) -> ArtifactRef:
     if tensor.dtype is DType.STRING:
         return await artifacts.put(value.encode(), media_type="application/json")
     if _is_bytes(tensor):

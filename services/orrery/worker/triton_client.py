@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from orrery.worker.shared_memory import SharedRegion, aligned
 from orrery.worker.stage_client import Control, OnProgress, StageResult, Values
-from orrery.worlds.contracts import CONTROL, STAGE_SECONDS, YIELDED, DType, StageContract, Tensor
+from orrery.worlds.contracts import CONTROL, PASSING, STAGE_SECONDS, YIELDED, DType, StageContract, Tensor
 from orrery.worlds.errors import OrreryError, StageUnavailable
 from orrery.worlds.tensors import NUMPY_TYPES, Array, named, to_array, to_value
 from orrery.worlds.wire import MARK, decode_error
@@ -170,6 +170,7 @@ class _Slot:
             outputs={tensor.name: found[tensor.name] for tensor in contract.outputs if tensor.name in found},
             stage_seconds=found[STAGE_SECONDS.name],
             yielded=found.get(YIELDED.name, False),
+            passing=found.get(PASSING.name, False),
         )
 
     def close(self) -> None:

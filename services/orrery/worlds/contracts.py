@@ -20,12 +20,13 @@ class DType(StrEnum):
 
 @dataclass(frozen=True)
 class Tensor:
-    """`dims` as Triton means them: -1 is any length."""
+    """`dims` as Triton means them: -1 is any length. `told` marks a short text in UTF-8 that stands in the job's record too."""
 
     name: str
     dtype: DType
     dims: tuple[int, ...]
     optional: bool = False
+    told: bool = False
 
 
 def scalar(name: str, dtype: DType, *, optional: bool = False) -> Tensor:
@@ -35,6 +36,7 @@ def scalar(name: str, dtype: DType, *, optional: bool = False) -> Tensor:
 @dataclass(frozen=True)
 class StageContract:
     """`version` is part of every memo key: raise it when the same inputs would give other outputs.
+    Where `may_pass`, a response may say that its outputs are not to be remembered.
 
     `inputs` and `outputs` are artifacts; `parameters` are scalars of the task; `progress` is what a decoupled stage streams
     before its last response. `steering` is what a caller may add about how the work is done: it never changes the outputs and
@@ -48,6 +50,7 @@ class StageContract:
     outputs: tuple[Tensor, ...] = ()
     progress: tuple[Tensor, ...] = ()
     steering: tuple[Tensor, ...] = ()
+    may_pass: bool = False
 
     @property
     def decoupled(self) -> bool:
@@ -71,13 +74,15 @@ class StageContract:
     @property
     def triton_outputs(self) -> tuple[Tensor, ...]:
         """Everything a response may carry; `stage_seconds` is the time spent inside the stage's own code."""
-        return self.outputs + self.progress + ((YIELDED,) if self.resumable else ()) + (STAGE_SECONDS,)
+        notes = (*((YIELDED,) if self.resumable else ()), *((PASSING,) if self.may_pass else ()))
+        return self.outputs + self.progress + notes + (STAGE_SECONDS,)
 
 
 STAGE_SECONDS = scalar("stage_seconds", DType.FP64)
 CHECKPOINT = Tensor("checkpoint", DType.UINT8, (-1,), optional=True)  # comes with some progress; opaque but to its stage
 PREVIEW = Tensor("preview", DType.UINT8, (-1,), optional=True)  # a small JPEG that comes with some progress
 PREVIEW_SIZE = Tensor("preview_size", DType.INT32, (2,), optional=True)  # its width and height
+PASSING = scalar("passing", DType.BOOL, optional=True)  # true of outputs that are for this time: not to be remembered
 YIELDED = scalar("yielded", DType.BOOL, optional=True)  # true in a last response that has no outputs, as the caller wished
 CONTROL = scalar("control", DType.STRING, optional=True)  # name of the caller's shared memory, see `worlds.control`
 RESUMING = (
@@ -94,16 +99,33 @@ FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
 LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
 TEXT_EMBEDDINGS = Tensor("text_embeddings", DType.FP32, (-1, -1))  # [tokens, width], zero after the prompt's end
 
+UPSAMPLING = Tensor("upsampling", DType.UINT8, (-1,), optional=True)  # `worlds.upsampling.Upsampling` as JSON
+CHOSEN = Tensor("chosen_prompt", DType.UINT8, (-1,), optional=True, told=True)  # UTF-8
+CHOICE = Tensor("choice", DType.UINT8, (-1,), optional=True, told=True)  # `worlds.upsampling.Choice` as JSON
+
 GUARDRAIL_TEXT = StageContract(
     name="guardrail_text",
     version=1,
+    # With an `upsampling`, that prompt is read too, and it is said which of the two goes on: `CHOSEN` and its `CHOICE`.
+    inputs=(UPSAMPLING,),
     parameters=(scalar("prompt", DType.STRING), scalar("negative_prompt", DType.STRING, optional=True)),
-    outputs=(scalar("verdict", DType.STRING),),
+    outputs=(scalar("verdict", DType.STRING), CHOSEN, CHOICE),
+)
+PROMPT_UPSAMPLER = StageContract(
+    name="prompt_upsampler",
+    version=1,
+    # The component is a template of `worlds.upsampling`. Frames that condition the world are shown where it has a picture.
+    inputs=(Tensor("frames", DType.UINT8, (-1, -1, -1, 3), optional=True),),
+    parameters=(COMPONENT, scalar("prompt", DType.STRING)),
+    outputs=(UPSAMPLING,),
+    may_pass=True,
 )
 TEXT_ENCODER = StageContract(
     name="text_encoder",
     version=1,
-    parameters=(COMPONENT, scalar("prompt", DType.STRING)),
+    # One of the two: a prompt that the client wrote, or one that a task chose.
+    inputs=(CHOSEN,),
+    parameters=(COMPONENT, scalar("prompt", DType.STRING, optional=True)),
     outputs=(TEXT_EMBEDDINGS,),
 )
 VIDEO_ENCODER = StageContract(
@@ -218,6 +240,7 @@ CONTRACTS: dict[str, StageContract] = {
     c.name: c
     for c in (
         GUARDRAIL_TEXT,
+        PROMPT_UPSAMPLER,
         TEXT_ENCODER,
         VIDEO_ENCODER,
         DENOISER,

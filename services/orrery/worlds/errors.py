@@ -180,6 +180,14 @@ class StageFailed(OrreryError):
     code = "stage_failed"
 
 
+class UpsamplingFailed(OrreryError):
+    """The language model that rewrites prompts gave none. The message has nothing of what it was asked or said."""
+
+    code = "upsampling_failed"
+    http_status = 502
+    grpc_code = "UNAVAILABLE"
+
+
 class CheckpointRefused(StageFailed):
     """What a stage was to go on from is not a checkpoint of the same work."""
 

@@ -16,11 +16,15 @@ class Frozen(BaseModel):
 
 
 class ArtifactRef(Frozen):
-    """Names stored bytes by their SHA-256 (`digest`, 64 hex digits); `size` in bytes."""
+    """Names stored bytes by their SHA-256 (`digest`, 64 hex digits); `size` in bytes.
+
+    `text` is what they say, where a contract has it told: whoever has the reference need not fetch them.
+    """
 
     digest: str
     size: int
     media_type: str = "application/octet-stream"
+    text: str | None = Field(default=None, exclude_if=lambda text: text is None)
 
 
 class TaskOutput(Frozen):

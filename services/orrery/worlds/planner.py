@@ -8,6 +8,7 @@ from functools import lru_cache
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, Size, Workflow
 from orrery.worlds.plan import ArtifactRef, Parameters, Plan, Source, Task, TaskOutput
 from orrery.worlds.requests import Numerics, WorldRequest
+from orrery.worlds.upsampling.planning import CHOSEN_PROMPT, GUARD_UPSAMPLED, template_of, upsampling_tasks
 
 _shared = lru_cache(1024, typed=True)
 """For tasks that the plans of many jobs have in common: whatever is theirs alone, above all the prompt, is in no such task."""
@@ -16,7 +17,7 @@ RESULT = {name: TaskOutput(task="publish", output=name) for name in ("media", "t
 
 
 def plan(request: WorldRequest, model: ModelSpec) -> Plan:
-    """The tasks of `request`. Every task that spends a device waits for the guardrail."""
+    """The tasks of `request`. Every task that spends a device waits for the guardrail of the prompt that it is done for."""
     tasks = (_guard(request), *WORKFLOWS[request.workflow](request, model), _publish(request))
     return Plan(tasks=tasks, result=RESULT)
 
@@ -34,7 +35,7 @@ def _video2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
     if request.conditioning is None:
         raise ValueError("video2world needs conditioning frames")
     return (
-        *_texts(request, model),
+        *_texts(request, model, request.conditioning),
         _encode_video(request, model, request.conditioning),
         _denoise_world(request, model),
         _decode(model.video_tokenizer),
@@ -55,14 +56,22 @@ def _text_alone(request: WorldRequest, model: ModelSpec, spec: DenoiserSpec) -> 
 
 
 def _image2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
-    """An image first, with the image model's own guidance and negative prompt, then a world conditioned on it."""
-    image = model.denoiser(Workflow.TEXT2IMAGE)
+    """An image first, with the image model's own guidance and negative prompt, then a world conditioned on it.
+
+    Upsampled is the prompt of the world alone, with the image before the language model's eyes, as the official script does.
+    """
+    image, frames = model.denoiser(Workflow.TEXT2IMAGE), TaskOutput(task="image_decode_video", output="frames")
+    upsampled = template_of(request, model) is not None
+    prefix, scale = "image_", image.default_guidance_scale
+    text = f"{prefix}encode_text" if upsampled else "encode_text"
+    world = _texts(request, model, frames)
     return (
-        *_negative(request, model, image.default_negative_prompt, image.default_guidance_scale, prefix="image_"),
-        *_texts(request, model),
-        _denoise(request, model, image, guidance_scale=image.default_guidance_scale, num_frames=1, prefix="image_"),
-        _decode(model.video_tokenizer, prefix="image_"),
-        _encode_video(request, model, TaskOutput(task="image_decode_video", output="frames")),
+        *_negative(request, model, image.default_negative_prompt, scale, prefix=prefix),
+        *((_encode_text(text, request.prompt, model.text_encoder),) if upsampled else world),
+        _denoise(request, model, image, guidance_scale=scale, num_frames=1, prefix=prefix, text=text),
+        _decode(model.video_tokenizer, prefix=prefix),
+        *(world if upsampled else ()),
+        _encode_video(request, model, frames),
         _denoise_world(request, model),
         _decode(model.video_tokenizer),
     )
@@ -85,26 +94,40 @@ def _guided(request: WorldRequest, scale: float) -> bool:
     return scale > (1.0 if request.numerics is Numerics.DIFFUSERS else 0.0)
 
 
-def _texts(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
-    """The prompt's encoding, and the negative prompt's if the request is guided by it."""
-    negative = _negative(request, model, request.negative_prompt, request.guidance_scale)
-    return (_encode_text("encode_text", request.prompt, model.text_encoder), *negative)
+def _texts(request: WorldRequest, model: ModelSpec, frames: Source | None = None) -> tuple[Task, ...]:
+    """The prompt's encoding, and the negative prompt's if the request is guided by it. Before them, who rewrites the prompt."""
+    template, guard = template_of(request, model), _last_guard(request, model)
+    negative = _negative(request, model, request.negative_prompt, request.guidance_scale, guard=guard)
+    if template is None:
+        return (_encode_text("encode_text", request.prompt, model.text_encoder), *negative)
+    return (*upsampling_tasks(request, template, frames), _encode_chosen(model.text_encoder), *negative)
 
 
-def _negative(request: WorldRequest, model: ModelSpec, text: str, scale: float, *, prefix: str = "") -> tuple[Task, ...]:
+def _last_guard(request: WorldRequest, model: ModelSpec) -> str:
+    return "guard_prompt" if template_of(request, model) is None else GUARD_UPSAMPLED
+
+
+def _negative(
+    request: WorldRequest, model: ModelSpec, text: str, scale: float, *, prefix: str = "", guard: str = "guard_prompt"
+) -> tuple[Task, ...]:
     if not _guided(request, scale):
         return ()
-    return (_encode_usual(f"{prefix}encode_negative_text", text, model.text_encoder),)
+    return (_encode_usual(f"{prefix}encode_negative_text", text, model.text_encoder, guard),)
 
 
-def _encode_text(task_id: str, text: str, component: str) -> Task:
+def _encode_text(task_id: str, text: str, component: str, guard: str = "guard_prompt") -> Task:
     return Task(
         id=task_id,
         stage="text_encoder",
         component=component,
         parameters={"prompt": text},
-        after=("guard_prompt",),
+        after=(guard,),
     )
+
+
+@_shared
+def _encode_chosen(component: str) -> Task:
+    return Task(id="encode_text", stage="text_encoder", component=component, inputs={CHOSEN_PROMPT.output: CHOSEN_PROMPT})
 
 
 _encode_usual = lru_cache(256)(_encode_text)
@@ -113,15 +136,19 @@ _encode_usual = lru_cache(256)(_encode_text)
 
 def _encode_video(request: WorldRequest, model: ModelSpec, frames: Source) -> Task:
     posterior = (request.seed, request.num_frames) if request.numerics is Numerics.DIFFUSERS else None
-    return _encode_frames(model.video_tokenizer, request.size.height, request.size.width, frames, posterior)
+    guard = _last_guard(request, model)
+    # What another task of the plan made has waited for the first guardrail already.
+    after = () if isinstance(frames, TaskOutput) and guard == "guard_prompt" else (guard,)
+    return _encode_frames(model.video_tokenizer, request.size.height, request.size.width, frames, posterior, after)
 
 
 @_shared
-def _encode_frames(component: str, height: int, width: int, frames: Source, posterior: tuple[int, int] | None) -> Task:
+def _encode_frames(
+    component: str, height: int, width: int, frames: Source, posterior: tuple[int, int] | None, after: tuple[str, ...]
+) -> Task:
     parameters: Parameters = {"height": height, "width": width}
     if posterior is not None:
         parameters |= dict(zip(("posterior_seed", "posterior_frames"), posterior, strict=True))
-    after = ("guard_prompt",) if isinstance(frames, ArtifactRef) else ()
     return Task(
         id="encode_video",
         stage="video_encoder",
@@ -152,6 +179,7 @@ def _denoise(
     num_frames: int,
     conditioned: bool = False,
     prefix: str = "",
+    text: str = "encode_text",
 ) -> Task:
     size = _size_of(request, spec)
     return _denoise_latents(
@@ -166,6 +194,7 @@ def _denoise(
         guided=_guided(request, guidance_scale),
         conditioned=conditioned,
         prefix=prefix,
+        text=text,
     )
 
 
@@ -183,6 +212,7 @@ def _denoise_latents(
     guided: bool,
     conditioned: bool,
     prefix: str,
+    text: str,
 ) -> Task:
     parameters: Parameters = {
         "latent_shape": list(shape),
@@ -193,7 +223,7 @@ def _denoise_latents(
     }
     told = {"rope_fps": rope_fps, "conditional_timestep": conditional_timestep}
     parameters |= {name: value for name, value in told.items() if value is not None}
-    inputs: dict[str, Source] = {"text_embeddings": TaskOutput(task="encode_text", output="text_embeddings")}
+    inputs: dict[str, Source] = {"text_embeddings": TaskOutput(task=text, output="text_embeddings")}
     if guided:
         negative = TaskOutput(task=f"{prefix}encode_negative_text", output="text_embeddings")
         inputs["negative_text_embeddings"] = negative

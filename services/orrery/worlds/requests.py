@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StrictInt
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt
 
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, OutputFormat, Sampler, Size, Workflow
 from orrery.worlds.errors import InvalidField
@@ -45,6 +45,7 @@ class RequestedWorld(BaseModel):
     sampler: str | None = None
     numerics: str = Numerics.OFFICIAL.value
     output_format: str | None = None
+    prompt_upsampling: StrictBool | None = None
 
 
 class WorldRequest(Frozen):
@@ -63,6 +64,7 @@ class WorldRequest(Frozen):
     sampler: Sampler
     numerics: Numerics
     output_format: OutputFormat
+    prompt_upsampling: bool = False
     conditioning: ArtifactRef | None = None
     """Frames [T, H, W, 3] that condition a video2world job, at the size they were uploaded in."""
     prelude: ArtifactRef | None = None
@@ -98,6 +100,7 @@ def settle(
         sampler=_sampler(asked, spec, numerics),
         numerics=numerics,
         output_format=_output_format(asked, workflow),
+        prompt_upsampling=_prompt_upsampling(asked, model, workflow),
         conditioning=conditioning,
     )
 
@@ -241,9 +244,25 @@ def _output_format(asked: RequestedWorld, workflow: Workflow) -> OutputFormat:
     return OutputFormat(wanted)
 
 
+def _prompt_upsampling(asked: RequestedWorld, model: ModelSpec, workflow: Workflow) -> bool:
+    usual, allowed = upsampling_choices(model, workflow)
+    wanted = usual if asked.prompt_upsampling is None else asked.prompt_upsampling
+    if wanted not in allowed:
+        message = f"nothing that is served rewrites prompts of {model.name} for {workflow}"
+        raise InvalidField(message, field="prompt_upsampling", allowed=list(allowed))
+    return wanted
+
+
+def upsampling_choices(model: ModelSpec, workflow: Workflow) -> tuple[bool, tuple[bool, ...]]:
+    """Whether a prompt is rewritten if nothing is said of it, and what may be said."""
+    able = workflow in model.upsampling
+    return able and model.upsampled_unasked, (False, True) if able else (False,)
+
+
 def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
     """Every parameter of a workflow with its default and what is allowed: what `/v1/models` tells."""
     spec, conditional = model.denoiser(workflow), conditioning_frames(model, workflow)
+    usual, allowed = upsampling_choices(model, workflow)
     return {
         "prompt": {"required": True, "allowed": f"1 to {model.max_prompt_words - 1} words"},
         "negative_prompt": {"default": spec.default_negative_prompt},
@@ -267,4 +286,5 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
         "seed": {"default": 0, "allowed": f"0 to {MAX_SEED}"},
         "sampler": {"default": str(spec.samplers[0]), "allowed": [str(s) for s in spec.samplers]},
         "numerics": {"default": str(Numerics.OFFICIAL), "allowed": [str(n) for n in Numerics]},
+        "prompt_upsampling": {"default": usual, "allowed": list(allowed)},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orrery.worlds.catalog.models import IntRange, ModelSpec, Workflow
-from orrery.worlds.requests import MAX_SEED, Numerics, conditioning_frames, output_formats
+from orrery.worlds.requests import MAX_SEED, Numerics, conditioning_frames, output_formats, upsampling_choices
 from orrery.worlds.synonyms import SYNONYMS
 
 Schema = dict[str, Any]
@@ -68,7 +68,15 @@ def _time(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
         },
         "fps": _one_of(list(spec.fps), spec.fps[0], "Frames per second."),
         "num_conditional_frames": _one_of(conditional, conditional[0], "How many frames of a clip the world goes on from."),
+        "prompt_upsampling": _upsampling(model, workflow),
     }
+
+
+def _upsampling(model: ModelSpec, workflow: Workflow) -> Schema:
+    """Of an image the prompt stays as it is, in the official scripts too."""
+    usual, allowed = upsampling_choices(model, workflow)
+    described = "Whether a language model rewrites the prompt first."
+    return {"type": "boolean", "enum": list(allowed), "default": usual, "description": described}
 
 
 def _sampling(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:

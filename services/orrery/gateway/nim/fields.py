@@ -54,10 +54,14 @@ _RESOLUTION = re.compile(r"([0-9]{1,4})(?:_([0-9]{1,2})_([0-9]{1,2}))?")
 
 @dataclass(frozen=True)
 class Translated:
-    """`values` in Orrery's words without the reference; `origin` has the client's name of each."""
+    """`values` in Orrery's words without the reference; `origin` has the client's name of each.
+
+    `upsampling` is wanted unless a client declines, and given where it can be.
+    """
 
     workflow: Workflow
     values: dict[str, Any]
+    upsampling: bool
     reference: Any = None
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,12 +71,12 @@ def translate(body: Mapping[str, Any]) -> Translated:
     refuse_unknown(body, KNOWN_FIELDS)
     given = {name: value for name, value in body.items() if value is not None}
     _refuse_unserved(given)
-    _check_upsampling(given.get("prompt_upsampling", True))
+    upsampling = _upsampling(given.get("prompt_upsampling", True))
     values, origin = _settings(given)
     told, reference = _reference(given)
     workflow = _workflow(given.get("model_mode"), told)
     values.setdefault("seed", secrets.randbelow(MAX_SEED + 1))
-    return Translated(workflow, values, reference, origin | ({"input_reference": told} if told else {}))
+    return Translated(workflow, values, upsampling, reference, origin | ({"input_reference": told} if told else {}))
 
 
 def _refuse_unserved(given: Mapping[str, Any]) -> None:
@@ -84,9 +88,10 @@ def _refuse_unserved(given: Mapping[str, Any]) -> None:
         raise InvalidField(message, field="condition_video_keep", allowed=["last"])
 
 
-def _check_upsampling(value: Any) -> None:
+def _upsampling(value: Any) -> bool:
     if not isinstance(value, bool):
         raise InvalidField("prompt_upsampling is true or false", field="prompt_upsampling", allowed=[True, False])
+    return value
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orrery.jobs.batches.records import BatchState
 from orrery.jobs.records import JobState, Priority, TaskRecord
 from orrery.worlds.catalog.models import Sampler, Workflow
+from orrery.worlds.upsampling import Outcome
 
 
 class Answer(BaseModel):
@@ -62,6 +63,13 @@ class PreviewPlace(Answer):
     url: str
 
 
+class Upsampled(Answer):
+    """`outcome` says whose words the world is made from, `reason` why they are the request's own."""
+
+    outcome: Literal["pending"] | Outcome
+    reason: str | None
+
+
 class Video(World):
     """OpenAI's `video`, and what it leaves unsaid. Times are Unix seconds."""
 
@@ -74,6 +82,8 @@ class Video(World):
     completed_at: int | None
     expires_at: int | None
     prompt: str
+    upsampled_prompt: str | None = Field(description="What the world is made from, once a language model was asked for it.")
+    upsampling: Upsampled | None = Field(description="What came of asking; null if nobody asks.")
     remixed_from_video_id: str | None
     error: JobError | None
     tenant: str

@@ -14,7 +14,6 @@ from orrery.gateway.references import REFERENCE
 from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.shelf import LONGEST, PURPOSES, SHORTEST
 from orrery.gateway.terms import FIELDS
-from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.schemas import Schema
 from orrery.worlds.synonyms import SIDES, spellings
@@ -52,7 +51,7 @@ def bodies(settings: GatewaySettings) -> dict[str, Schema]:
 
 def _fields(settings: GatewaySettings, workflows: Iterable[Workflow]) -> dict[str, Schema]:
     """Of any served model: what is outside of these none of them takes."""
-    models = [CATALOG[name] for name in settings.models]
+    models = [settings.served(name) for name in settings.models]
     schemas = [request_schema(model, workflow) for workflow in workflows for model in models if workflow in model.workflows]
     fields: dict[str, Schema] = {}
     for schema in schemas:

@@ -24,6 +24,7 @@ from orrery.gateway.routes import service
 from orrery.gateway.submitting import guard, submit
 from orrery.gateway.taking import settle_body, take_world
 from orrery.gateway.terms import Terms, read_terms
+from orrery.gateway.upsampled import chosen_prompt
 from orrery.gateway.waiting import CLIENT_GONE, all_completed, first_of, until_disconnect
 from orrery.jobs.records import Job
 from orrery.worlds.catalog import CATALOG
@@ -43,8 +44,8 @@ JPEG_QUALITY = 95
 async def infer(request: Request, gateway: Context) -> Response:
     """Takes a job, waits for its file and answers with it in base64; a client that leaves cancels the job.
 
-    There is no model here that rewrites prompts. As in a NIM whose own one is not set up or fails, `prompt_upsampling` is no
-    error then: `upsampled_prompt` is the prompt that was used, and a header says that nothing was rewritten.
+    As in a NIM whose language model is not set up or fails, `prompt_upsampling` is no error then: `upsampled_prompt` is the
+    prompt that was used, and a header says whether it was rewritten.
     """
     body = await read_json(request, gateway.settings)
     terms = read_terms(request.headers, {}, gateway.settings, form=False)
@@ -54,13 +55,15 @@ async def infer(request: Request, gateway: Context) -> Response:
     done = await _finished(gateway, request, job, keep=terms.key is not None)
     if done is None:
         return Response(status_code=CLIENT_GONE)
-    return JSONResponse(await _answer(gateway, done), headers={UPSAMPLED: "false", "X-Orrery-Job": done.id})
+    headers = {UPSAMPLED: str(chosen_prompt(done)[1]).lower(), "X-Orrery-Job": done.id}
+    return JSONResponse(await _answer(gateway, done), headers=headers)
 
 
 async def _take(gateway: Gateway, asked: Translated, terms: Terms) -> Job:
+    upsampled = asked.upsampling and asked.workflow in gateway.model(asked.values.get("model")).upsampling
+    values = asked.values | {"prompt_upsampling": upsampled}
     if asked.workflow is Workflow.TEXT2IMAGE:
-        return await _take_image(gateway, dict(asked.values), terms)
-    values = dict(asked.values)
+        return await _take_image(gateway, values, terms)
     settle_body(gateway, values, referenced=asked.reference is not None, form=False)  # before anything is fetched
     async with gateway.references.opened(asked.reference, terms.tenant) as file:
         if file is not None:
@@ -94,7 +97,7 @@ async def _finished(gateway: Gateway, request: Request, job: Job, *, keep: bool)
 
 async def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
     data = bytes(await gateway.artifacts.get(job.result["media"]))
-    seed, prompt = job.request["seed"], job.request["prompt"]
+    seed, prompt = job.request["seed"], chosen_prompt(job)[0]
     if job.workflow == Workflow.TEXT2IMAGE:
         return {"b64_image": _base64(await asyncio.to_thread(_jpeg, data)), "seed": seed, "upsampled_prompt": prompt}
     return {"b64_video": _base64(data), "seed": seed, "upsampled_prompt": prompt}

@@ -27,7 +27,7 @@ STATUSES = {
 }
 
 SAME = ("id", "model", "workflow", "progress", "tenant", "priority", "prompt", "media_type")
-SAME_IF_KNOWN = ("stage", "step", "num_steps", "queue_position", "eta_seconds", "file_size")
+SAME_IF_KNOWN = ("stage", "step", "num_steps", "queue_position", "eta_seconds", "file_size", "upsampled_prompt")
 TIMES = ("created_at", "started_at", "finished_at", "expires_at")
 TASK_FIELDS = ("id", "stage", "state", "attempt", "memo", "step", "num_steps")
 """Fields that mean the same in the view of a job and in its message."""

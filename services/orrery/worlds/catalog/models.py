@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from orrery.worlds.plan import Frozen
 
 
@@ -81,6 +83,16 @@ class FloatRange(Frozen):
         return f"{self.minimum:g} to {self.maximum:g}"
 
 
+class UpsamplingSpec(Frozen):
+    """With which of `worlds.upsampling.TEMPLATES` a workflow's prompts are rewritten, if that is asked for.
+
+    A prompt of `leave_from_words` words or more is left alone.
+    """
+
+    template: str
+    leave_from_words: int | None = None
+
+
 class DenoiserSpec(Frozen):
     """One transformer with what its sampling needs. `sizes` is by resolution tier, then aspect ratio.
 
@@ -118,7 +130,8 @@ class ModelSpec(Frozen):
     """A served model.
 
     Text2world is made by `text` where a model has such a denoiser; else `image` makes an image and `world` a world from it, as
-    the official script of Predict2 does.
+    the official script of Predict2 does. Prompts of the workflows in `upsampling` can be rewritten; `upsampled_unasked` says
+    that they are unless the request says otherwise, which is for whoever serves the model to choose.
     """
 
     name: str
@@ -133,6 +146,8 @@ class ModelSpec(Frozen):
     default_num_inference_steps: int = 35
     guidance_scale: FloatRange = FloatRange(minimum=0.0, maximum=20.0)
     max_prompt_words: int = 300
+    upsampling: dict[Workflow, UpsamplingSpec] = Field(default_factory=dict)
+    upsampled_unasked: bool = False
     max_outputs: int = 4
 
     @property

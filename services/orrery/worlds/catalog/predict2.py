@@ -7,6 +7,7 @@ Sizes, frame counts, guidance and negative prompts are those of the official scr
 from __future__ import annotations
 
 from orrery.worlds.catalog.models import DenoiserSpec, IntRange, ModelSpec, Size
+from orrery.worlds.catalog.upsampling import PREDICT2_UPSAMPLING
 
 NEGATIVE_PROMPT = (
     "The video captures a series of frames showing ugly scenes, static with no motion, motion blur, over-saturation, "
@@ -63,6 +64,7 @@ def _predict2(size: str) -> ModelSpec:
         video_tokenizer="wan2.1-vae",
         image=_image(f"predict2-{size}-text2image", "1024", IMAGE_SIZES),
         world=_world(f"predict2-{size}-video2world-720p16", "720", WORLD_SIZES_720, 93),
+        upsampling=PREDICT2_UPSAMPLING,
     )
 
 
@@ -73,6 +75,7 @@ TINY = ModelSpec(
     video_tokenizer="tiny-wan-vae",
     image=_image("tiny-predict2-text2image", "96", TINY_SIZES),
     world=_world("tiny-predict2-video2world", "96", TINY_SIZES, 17),
+    upsampling=PREDICT2_UPSAMPLING,
 )
 
 MINIATURE_SIZES = _sizes(ratio_1_1=(96, 96))
