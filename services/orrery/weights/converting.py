@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from orrery.weights.errors import CheckpointUnknown, NoSpace
 from orrery.weights.manifests import move_in
-from orrery.weights.released import VARIANTS, Variant, plain, variant_of
+from orrery.weights.released import FILES, VARIANTS, Variant, plain, variant_of
 from orrery.worlds.components import ComponentKind, ComponentManifest
 from orrery.worlds.errors import ComponentUnusable
 
@@ -41,6 +41,7 @@ def convert(
     variant = variant_of(path.name, shapes, variants.values())
     if variants.get(name, variant) != variant:
         raise CheckpointUnknown(f"{path.name} is {variant.name}; {name} is {variants[name].name}")
+    _hold_name(path.name, name, variants)
     module = _laid_out(variant)
     variant.hold(path.name, shapes, {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()})
     say(f"{path.name} is {variant.name}")
@@ -54,6 +55,13 @@ def convert(
         raise NoSpace(f"{name} needs {needed} bytes in {models_dir}, which has {free}")
     save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
     return move_in(staging, folder, ComponentKind.TRANSFORMER, source=path.name, say=say)
+
+
+def _hold_name(file: str, name: str, variants: Mapping[str, Variant]) -> None:
+    """Raises `CheckpointUnknown` for a file that by its name is another component of the table than `name`."""
+    meant = next((component for start, component in FILES.items() if file.startswith(start)), name)
+    if meant != name and name in variants:
+        raise CheckpointUnknown(f"{file} was released as {meant}, which has the tensors of {name} and is to be run otherwise")
 
 
 def _laid_out(variant: Variant) -> Any:

@@ -14,9 +14,9 @@ from orrery.stages.predictions.rectified_flow import SIGMA_CONDITIONAL
 class TrigFlow(Prediction):
     """Estimates clean latents from x = cos(a) x0 + sin(a) noise. The level is the angle a.
 
-    x / (cos(a) + sin(a)) is a state of the flow at t = sin(a) / (cos(a) + sin(a)): that and t are what the network is given, and
-    x0 = x / (cos(a) + sin(a)) - t F (cosmos-predict2.5, `RectifiedFlow_sCMWrapper`). Conditioning frames replace the network's
-    input and the estimate.
+    x / (cos(a) + sin(a)) is a state of the flow at t = sin(a) / (cos(a) + sin(a)). That and t are what the network is given,
+    and x0 = x / (cos(a) + sin(a)) - t F (cosmos-predict2.5, `RectifiedFlow_sCMWrapper`). Conditioning frames replace the
+    network's input and the estimate.
     """
 
     def estimate(self, latents: torch.Tensor, level: torch.Tensor, text: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from orrery.weights.errors import CheckpointUnknown
 from orrery.weights.released.predict1 import GENERATION as PREDICT1
 from orrery.weights.released.predict2 import GENERATION as PREDICT2
+from orrery.weights.released.predict25 import GENERATION as PREDICT25
 from orrery.weights.released.variant import EMBEDDER, PREFIX, Generation, Variant
 
-GENERATIONS = (PREDICT1, PREDICT2)
+GENERATIONS = (PREDICT1, PREDICT2, PREDICT25)
 
 UNSERVED_NAMES = ("natten", "distill", "fast_tokenizer", "multiview", "interpolator", "action", "instruction")
 """In the name of a file: a network of the same tensors that is to be run otherwise, which only its name says."""

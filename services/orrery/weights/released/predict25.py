@@ -1,0 +1,52 @@
+"""Cosmos Predict2.5's denoisers: Predict2's tensors and a projection of the text encoder's output.
+
+One network serves every checkpoint of a size, so which of them a file is only its name tells. Names of files are those of
+cosmos-predict2.5's registry of checkpoints.
+"""
+
+from __future__ import annotations
+
+from orrery.weights.released.predict2 import GENERATION as PREDICT2
+from orrery.weights.released.variant import EMBEDDER, Generation, Variant
+
+QWEN_LAYERS, QWEN_WIDTH = 28, 3584
+"""Of Qwen2.5-VL-7B, whose layers are concatenated before the projection."""
+
+GENERATION = Generation(name="Predict2.5", marks=(EMBEDDER, "crossattn_proj.0.weight"), renames=PREDICT2.renames)
+
+
+def _variant(size: str, heads: int, layers: int) -> Variant:
+    return Variant(
+        generation=GENERATION,
+        name=f"Predict2.5 {size}",
+        heads=heads,
+        head_width=128,
+        layers=layers,
+        in_channels=17,
+        rope_scale=(1.0, 3.0, 3.0),
+        extra={
+            "use_crossattn_projection": True,
+            "crossattn_proj_in_channels": QWEN_LAYERS * QWEN_WIDTH,
+            "encoder_hidden_states_channels": 1024,
+        },
+    )
+
+
+_2B, _14B = _variant("2B", 16, 28), _variant("14B", 40, 36)
+
+VARIANTS = {
+    "predict2.5-2b": _2B,
+    "predict2.5-2b-pretrained": _2B,
+    "predict2.5-2b-distilled": _2B,
+    "predict2.5-14b": _14B,
+    "predict2.5-14b-pretrained": _14B,
+}
+
+FILES = {
+    "81edfebe-": "predict2.5-2b",
+    "d20b7120-": "predict2.5-2b-pretrained",
+    "575edf0f-": "predict2.5-2b-distilled",
+    "e21d2a49-": "predict2.5-14b",
+    "54937b8c-": "predict2.5-14b-pretrained",
+}
+"""How the name of a released file begins, and the component that it is."""
