@@ -36,6 +36,7 @@ class HttpChat:
 
     def ask(self, question: Mapping[str, Any], call: Call) -> str:
         """See `Chat`. The time limit is on the whole, however slowly the answer comes."""
+        call.check_cancelled()
         return asyncio.run(_cancellable(self._ask({"model": self._endpoint.model, **question}), call))
 
     async def _ask(self, body: dict[str, Any]) -> str:
