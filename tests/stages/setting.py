@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from orrery.stages.predictions import PREDICTIONS, RectifiedFlow
+from orrery.stages.predictions import PREDICTIONS, Edm, RectifiedFlow
 from orrery.stages.stage import Cancelled, Stage, StageSettings, stage_class
 from orrery.worlds.plan import Plan, TaskOutput
 
@@ -22,7 +22,7 @@ WORLD = "tiny-predict2-video2world"
 
 def still(sampler: str) -> str:
     """The tiny transformer to make a picture with: most kinds of prediction want a channel for the condition mask."""
-    return IMAGE if issubclass(PREDICTIONS[sampler], RectifiedFlow) else WORLD
+    return IMAGE if issubclass(PREDICTIONS[sampler], RectifiedFlow | Edm) else WORLD
 
 
 class Stages(Mapping[str, Stage]):

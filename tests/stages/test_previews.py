@@ -16,9 +16,9 @@ from orrery.stages.denoiser import Denoiser
 from orrery.stages.previews import Previews, picture_of
 from orrery.stages.samplers import SAMPLERS
 from orrery.stages.stage import StageSettings
-from orrery.stages.wan import WanTokenizer
+from orrery.stages.tokenizers import WanTokenizer
 from orrery.worlds.components import ComponentKind, LatentRgb, read_manifest, write_manifest
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, still
 
 STEPS = 4
 PLAIN = LatentRgb(factors=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), *([(0.0, 0.0, 0.0)] * 14)), bias=(0.0, 0.0, 1.0))
@@ -91,8 +91,9 @@ def test_the_map_is_no_part_of_what_a_component_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_they_come_in_time_and_change_nothing(sampler: str, values: dict[str, Any], settings: StageSettings) -> None:
-    plain, without = denoised(settings, values, sampler=sampler)
-    shown, call = denoised(settings, values, sampler=sampler, preview_every_seconds=2.0)
+    asked = {"sampler": sampler, "component": still(sampler)}
+    plain, without = denoised(settings, values, **asked)
+    shown, call = denoised(settings, values, **asked, preview_every_seconds=2.0)
     assert shown == plain
     assert not any("preview" in report for report in without.reports)
     sizes = {report["step"]: report["preview_size"].tolist() for report in call.reports if "preview" in report}

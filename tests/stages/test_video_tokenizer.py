@@ -9,8 +9,8 @@ from PIL import Image
 
 from orrery.stages.framing import fit
 from orrery.stages.stage import Cancelled
+from orrery.stages.tokenizers import WanTokenizer
 from orrery.stages.video_decoder import to_uint8
-from orrery.stages.wan import WanTokenizer
 from orrery.worlds.errors import InvalidMedia
 from stages.setting import VIDEO_TOKENIZER, PlainCall, Stages, clip, picture
 

@@ -54,17 +54,17 @@ class Denoiser:
         cadence, previews = self._cadence(values, state.step), self._previews(values)
         yielding = call.wants_yield()
         while state.step < sampler.num_steps and not yielding:
-            state = sampler.advance(state, predict)
+            state = sampler.advance(predict.entering(state), predict)
             yielding = call.wants_yield()
             wanted = state.step < sampler.num_steps and (yielding or cadence.due(state.step))
             checkpoint = {"checkpoint": self._checkpoint(state, values)} if wanted else {}
-            preview = previews.of(state.step, state.previous_x0)
+            preview = previews.of(state.step, _shown(state, predict))
             call.report(step=state.step, num_steps=sampler.num_steps, **checkpoint, **preview)
             if wanted:
                 cadence.taken(state.step)
         if state.step < sampler.num_steps:
             return YIELDED_VALUES
-        return {"latents": state.latents[0].float().cpu().numpy()}
+        return {"latents": (state.latents[0].float() / predict.data_deviation).cpu().numpy()}
 
     def _first_state(self, values: Values, sampler: Sampler) -> SamplerState:
         if "resume_from" in values:
@@ -104,6 +104,8 @@ class Denoiser:
             check_cancelled=call.check_cancelled,
             noise=self._noise(values),
             conditional_timestep=values.get("conditional_timestep"),
+            seed=values["seed"],
+            num_inference_steps=values["num_inference_steps"],
         )
 
     def _engine(self, component: str, call: Call) -> AbstractContextManager[Engine]:
@@ -114,6 +116,11 @@ class Denoiser:
     def _tensor(self, values: Values, name: str) -> torch.Tensor | None:
         """A batch of one, or None for an optional input that is absent."""
         return to_tensor(values[name], self._device)[None] if name in values else None
+
+
+def _shown(state: SamplerState, predict: Prediction) -> torch.Tensor | None:
+    """The newest estimate in the tokenizer's units, if there is one."""
+    return None if state.previous_x0 is None else state.previous_x0 / predict.data_deviation
 
 
 def official_noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

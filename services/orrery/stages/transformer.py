@@ -19,9 +19,9 @@ class Transformer:
         self._components = ComponentCache(settings, ComponentKind.TRANSFORMER, EagerEngine)
 
     def run(self, values: Values, call: Call) -> Values:  # noqa: ARG002  one evaluation is too short to be cancelled
-        """See the contract. Without a condition mask the timestep is one for all frames, whatever dimensions carried it."""
+        """See the contract. A timestep without a condition mask, or one for several frames, is for all of them."""
         tensors = {t.name: to_tensor(values[t.name], self._components.device) for t in self.contract.inputs if t.name in values}
-        if "condition_mask" not in tensors:
+        if "condition_mask" not in tensors or tensors["timestep"].numel() < tensors["hidden_states"].shape[2]:
             tensors["timestep"] = tensors["timestep"].reshape(1)
         with self._components.use(values["component"]) as engine:
             sample = engine(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from orrery.stages.arrays import to_tensor
 from orrery.stages.loading import ComponentCache
 from orrery.stages.stage import Call, StageSettings, Values
-from orrery.stages.wan import WanTokenizer
+from orrery.stages.tokenizers import load_tokenizer
 from orrery.worlds.catalog.models import Compression
 from orrery.worlds.components import ComponentKind
 from orrery.worlds.contracts import VIDEO_DECODER, StageContract
@@ -21,14 +21,14 @@ class VideoDecoder:
     contract: ClassVar[StageContract] = VIDEO_DECODER
 
     def __init__(self, settings: StageSettings):
-        self._components = ComponentCache(settings, ComponentKind.VIDEO_TOKENIZER, WanTokenizer)
+        self._components = ComponentCache(settings, ComponentKind.VIDEO_TOKENIZER, load_tokenizer)
 
     def run(self, values: Values, call: Call) -> Values:
-        """See the contract. Memory beyond the frames themselves is that of one latent frame."""
+        """See the contract. Memory beyond the frames themselves is that of one of the tokenizer's parts."""
         latents = to_tensor(values["latents"], self._components.device)[None]
-        frames = _empty_frames(latents)
         done = 0
         with self._components.use(values["component"]) as tokenizer:
+            frames = _empty_frames(latents, tokenizer.compression)
             for chunk in tokenizer.decode_chunks(latents):
                 call.check_cancelled()
                 frames[done : done + chunk.shape[1]] = to_uint8(chunk)
@@ -36,9 +36,8 @@ class VideoDecoder:
         return {"frames": frames}
 
 
-def _empty_frames(latents: torch.Tensor) -> NDArray[np.uint8]:
+def _empty_frames(latents: torch.Tensor, compression: Compression) -> NDArray[np.uint8]:
     t, h, w = latents.shape[2:]
-    compression = Compression()
     return np.empty((1 + (t - 1) * compression.temporal, h * compression.spatial, w * compression.spatial, 3), np.uint8)
 
 

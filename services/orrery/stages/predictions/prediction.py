@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from orrery.engines.engine import Engine
+from orrery.stages.samplers.sampler import SamplerState
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,12 @@ class Prediction(ABC):
     `condition` [1, 16, n, h, w] are the first n latent frames of the clip, which are given and not made; None for none.
     Guidance is cond + scale (cond - uncond), in the official convention, if there is a `negative_text`.
     `conditional_timestep` is what conditioning frames are said to be at, in the subclass's unit, where the checkpoint tells
-    them from the others. `noise` is what the latents were before the first step.
+    them from the others. `noise` is what the latents were before the first step; where more of it is drawn on the way,
+    `seed` and the number of `num_inference_steps` say which.
     """
+
+    data_deviation: ClassVar[float] = 1.0
+    """Of clean latents in the units that this prediction works in. Those of a video tokenizer have 1."""
 
     engine: Engine
     text: torch.Tensor
@@ -30,6 +36,8 @@ class Prediction(ABC):
     check_cancelled: Callable[[], None]
     noise: torch.Tensor
     conditional_timestep: float | None = None
+    seed: int = 0
+    num_inference_steps: int = 1
 
     def __call__(self, latents: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """`latents` [1, 16, t, h, w] at a noise `level`, a scalar of the same element type. Answers in the same shape."""
@@ -39,6 +47,10 @@ class Prediction(ABC):
             return conditional
         unconditional = self.estimate(latents, level, self.negative_text)
         return conditional + self.guidance_scale * (conditional - unconditional)
+
+    def entering(self, state: SamplerState) -> SamplerState:
+        """The state that the next step is to begin with."""
+        return state
 
     @abstractmethod
     def estimate(self, latents: torch.Tensor, level: torch.Tensor, text: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orrery.stages.samplers.euler import Euler
+from orrery.stages.samplers.euler import diffusers_euler, edm_euler
 from orrery.stages.samplers.res_2ab import Res2AB
 from orrery.stages.samplers.sampler import Predict, PredictX0, Sampler, SamplerState
 from orrery.stages.samplers.trigflow import TrigFlow
@@ -14,7 +14,9 @@ from orrery.worlds.errors import InvalidField
 
 SAMPLERS: dict[str, Callable[[int], Sampler]] = {
     models.Sampler.RES_2AB.value: Res2AB,
-    models.Sampler.EULER.value: Euler,
+    models.Sampler.EULER.value: diffusers_euler,
+    models.Sampler.EDM_EULER.value: edm_euler,
+    models.Sampler.EDM_EULER_DIFFUSERS.value: diffusers_euler,
     # Official code evaluates once more than it is asked for; the pipeline of diffusers does not.
     models.Sampler.UNIPC_KARRAS.value: lambda num_inference_steps: UniPC(karras_levels(num_inference_steps + 1)),
     models.Sampler.UNIPC_SHIFTED.value: lambda num_inference_steps: UniPC(shifted_levels(num_inference_steps)),

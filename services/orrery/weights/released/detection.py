@@ -25,7 +25,7 @@ def variant_of(file: str, shapes: Mapping[str, tuple[int, ...]], variants: Colle
     if unserved is not None:
         raise CheckpointUnknown(f"{file}: by its name ({unserved}) it is to be run in a way that no stage has")
     generation = generation_of(file, shapes)
-    known = {variant.embedder: variant for variant in variants if variant.generation == generation}
+    known: dict[tuple[int, ...], Variant] = {one.embedder: one for one in variants if one.generation == generation}
     if shapes[EMBEDDER] not in known:
         expected = ", ".join(f"{list(shape)} ({variant.name})" for shape, variant in known.items())
         found = f"{file} is of {generation.name}: {EMBEDDER} is {list(shapes[EMBEDDER])}"

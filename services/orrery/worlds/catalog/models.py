@@ -18,6 +18,8 @@ class Workflow(StrEnum):
 class Sampler(StrEnum):
     RES_2AB = "res_2ab"
     EULER = "euler"
+    EDM_EULER = "edm_euler"
+    EDM_EULER_DIFFUSERS = "edm_euler_diffusers"
     UNIPC_KARRAS = "unipc_karras"
     UNIPC_SHIFTED = "unipc_shifted"
     UNIPC_DIFFUSERS = "unipc_diffusers"

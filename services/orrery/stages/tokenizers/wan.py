@@ -11,21 +11,28 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
 from orrery.engines.weights import load_module
+from orrery.worlds.catalog.models import Compression
 
 
 class WanTokenizer:
     """`AutoencoderKLWan` with its latents normalised: (mu - mean) / std, per channel."""
 
+    white = 255
+
     def __init__(self, folder: Path, device: torch.device):
         self.vae = load_module(AutoencoderKLWan, folder, device)
+        config = self.vae.config
+        self.compression = Compression(
+            temporal=config.scale_factor_temporal, spatial=config.scale_factor_spatial, channels=config.z_dim
+        )
         self._device = device
-        self._mean = torch.tensor(self.vae.config.latents_mean, device=device).view(1, -1, 1, 1, 1)
-        self._std = torch.tensor(self.vae.config.latents_std, device=device).view(1, -1, 1, 1, 1)
+        self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
+        self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
         self._num_caches = sum(isinstance(module, WanCausalConv3d) for module in self.vae.decoder.modules())
 
     @torch.inference_mode()
     def encode(self, video: torch.Tensor) -> torch.Tensor:
-        """The posterior's mean, as the official tokenizer takes it. FP32 [1, 3, T, H, W] in [-1, 1] to [1, 16, t, h, w]."""
+        """See `VideoTokenizer`."""
         return self._normalise(self._posterior(video).mean.float())
 
     @torch.inference_mode()
@@ -37,7 +44,7 @@ class WanTokenizer:
         """
         posterior = self._posterior(video)
         channels, given, *size = posterior.mean.shape[1:]
-        drawn = max(given, (num_frames - 1) // self.vae.config.scale_factor_temporal + 1)
+        drawn = max(given, (num_frames - 1) // self.compression.temporal + 1)
         noise = torch.randn(
             (1, channels, drawn, *size), generator=torch.Generator().manual_seed(seed), dtype=posterior.mean.dtype
         )
@@ -46,7 +53,7 @@ class WanTokenizer:
 
     @torch.inference_mode()
     def decode_chunks(self, latents: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Pixels [3, n, H, W] in [-1, 1] for each latent frame of [1, 16, t, h, w] in turn: one for the first, then four.
+        """See `VideoTokenizer`: each latent frame in turn, one frame of pixels for the first, then four.
 
         The caches of the causal convolutions hold all that a chunk needs of those before it, so memory does not grow with
         the clip.
