@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from orrery.engines.eager import EagerEngine
-from orrery.stages.text_encoder import T5
+from orrery.stages.texts import T5
 from orrery.stages.tokenizers import WanTokenizer
 from orrery.worlds.catalog import find
 from orrery.worlds.components import installed, read_manifest, verify

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import CosmosTransformer3DModel
 
-from orrery.engines.weights import load_module
+from orrery.engines.weights import load_part
 
 
 class EagerEngine:
     """A `CosmosTransformer3DModel` as an `Engine`, computing in the element type that its weights are stored in."""
 
     def __init__(self, folder: Path, device: torch.device):
-        self._module = load_module(CosmosTransformer3DModel, folder, device)
+        self._module = load_part(lambda: _without_projection(folder), folder, device, transformer_name)
         self._device = device
         self._padded = bool(self._module.config.concat_padding_mask)
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
@@ -41,6 +42,17 @@ class EagerEngine:
             return_dict=False,
         )[0]
         return sample.float()
+
+
+def _without_projection(folder: Path) -> Any:
+    """Text comes projected, where the transformer brings a projection for it: that part is not loaded here."""
+    config = CosmosTransformer3DModel.load_config(folder)
+    return CosmosTransformer3DModel.from_config({**config, "use_crossattn_projection": False})
+
+
+def transformer_name(name: str) -> str | None:
+    """The name of a stored tensor; None for those of the projection."""
+    return None if name.startswith("crossattn_proj.") else name
 
 
 def with_padding(mask: torch.Tensor | None, hidden_states: torch.Tensor) -> torch.Tensor:

@@ -36,12 +36,20 @@ class Part:
         return sum(tensor.size for tensor in self.tensors)
 
 
-def read_tensors(paths: Sequence[Path], placed: Placed, told: Told, threads: int = THREADS, limit: int = PART_BYTES) -> Tensors:
-    """All tensors of all files by name. `placed` copies one, which it is given as a view of its file, to where it shall be.
+def read_tensors(
+    paths: Sequence[Path],
+    placed: Placed,
+    told: Told,
+    threads: int = THREADS,
+    limit: int = PART_BYTES,
+    wanted: Callable[[str], bool] = lambda _name: True,
+) -> Tensors:
+    """The wanted tensors of all files by name. `placed` copies one, which it is given as a view of its file, to its place.
 
     Raises `ComponentUnusable` for a file that cannot be read, and for a name that is in two of them.
     """
-    parts = [part for path in paths for part in parts_of(path, stored_in(path), limit)]
+    stored = {path: [tensor for tensor in stored_in(path) if wanted(tensor.name)] for path in paths}
+    parts = [part for path, tensors in stored.items() for part in parts_of(path, tensors, limit)]
     _hold_apart(parts)
     total, done = sum(part.size for part in parts), 0
     found: Tensors = {}

@@ -29,12 +29,21 @@ def load_module(cls: Any, folder: Path, device: torch.device) -> Any:
 
     Raises `ComponentUnusable` naming what is wrong with the files.
     """
-    return _loaded(lambda: cls.from_config(cls.load_config(folder)), folder, device)
+    return load_part(lambda: cls.from_config(cls.load_config(folder)), folder, device)
 
 
 def load_pretrained(cls: Any, folder: Path, device: torch.device) -> Any:
     """A transformers model, likewise."""
-    return _loaded(lambda: cls(cls.config_class.from_pretrained(folder, local_files_only=True)), folder, device)
+    return load_part(lambda: cls(cls.config_class.from_pretrained(folder, local_files_only=True)), folder, device)
+
+
+Named = Callable[[str], str | None]
+"""From the name of a stored tensor to the name that a module has for it; None for one that the module has not."""
+
+
+def whole(name: str) -> str | None:
+    """Everything that is stored is the module's, under the same name."""
+    return name
 
 
 @dataclass(frozen=True)
@@ -45,16 +54,21 @@ class Memory:
     largest: int
 
 
-def memory_of(folder: Path, device: torch.device) -> Memory:
-    """What the component's weights take on `device`, by the headers of its files. Raises `ComponentUnusable`."""
+def memory_of(folder: Path, device: torch.device, named: Named = whole) -> Memory:
+    """What the component's weights, those that are `named`, take on `device`, by the headers of its files.
+
+    Raises `ComponentUnusable`.
+    """
     grown = 2 if computing_dtype(torch.float16, device) is torch.float32 else 1
-    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in weights_of(folder)]
+    stored = (tensor for tensor in weights_of(folder) if named(tensor.name) is not None)
+    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in stored]
     return Memory(total=sum(sizes), largest=max(sizes, default=0))
 
 
-def _loaded(make: Callable[[], Any], folder: Path, device: torch.device) -> Any:
-    """The module is laid out without memory for weights and then given the stored tensors: no initialisation that is thrown
-    away and never two copies of the weights.
+def load_part(make: Callable[[], Any], folder: Path, device: torch.device, named: Named = whole) -> Any:
+    """The module that `make` makes, with the stored tensors that are `named`; others are not even read.
+
+    It is laid out without memory for weights and then given them: no initialisation that is thrown away and never two copies.
     """
     current = placing()
     home = current.home or device
@@ -64,7 +78,8 @@ def _loaded(make: Callable[[], Any], folder: Path, device: torch.device) -> Any:
         return tensor.to(home, computing_dtype(tensor.dtype, device), copy=True)
 
     module = _laid_out(make, folder)
-    _fill(module, read_tensors(weight_files(folder), placed, current.told), folder)
+    stored = read_tensors(weight_files(folder), placed, current.told, wanted=lambda name: named(name) is not None)
+    _fill(module, {named(name) or name: tensor for name, tensor in stored.items()}, folder)
     # What no file has is as the constructor made it: tables that follow from the configuration.
     for buffer in module.buffers():
         buffer.data = buffer.data.to(home)
@@ -109,7 +124,7 @@ def _fill(module: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
     if hasattr(module, "tie_weights"):
         module.tie_weights()
     missing = sorted({name for name, parameter in module.named_parameters() if parameter.is_meta})
-    ignored = module._keys_to_ignore_on_load_unexpected or ()
+    ignored = getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()
     strangers = sorted(name for name in unexpected if not any(re.search(pattern, name) for pattern in ignored))
     for names, what in ((missing, "lacks"), (strangers, "has tensors that the network has not:")):
         if names:

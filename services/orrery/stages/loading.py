@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 import torch
 
 from orrery.engines.placing import Placing, placed
-from orrery.engines.weights import memory_of
+from orrery.engines.weights import Named, memory_of, whole
 from orrery.stages.residency import MODES, Presence, Room
 from orrery.stages.stage import StageSettings
 from orrery.worlds.components import ComponentKind, read_manifest, verify
@@ -43,7 +43,8 @@ class Held(Generic[Loaded]):
 class ComponentCache(Generic[Loaded]):
     """Components of one kind. `load` makes one from its folder, to compute on a device; those to preload are loaded at once.
 
-    `room` is the stage's memory on the device, for stages that have components of several kinds.
+    `room` is the stage's memory on the device, for stages that have components of several kinds. `named` are the stored tensors
+    that `load` takes.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class ComponentCache(Generic[Loaded]):
         kind: ComponentKind,
         load: Callable[[Path, torch.device], Loaded],
         room: Room | None = None,
+        named: Named = whole,
     ):
         configure_torch(settings.threads)
         self.device = torch.device(settings.device)
         self._models_dir = settings.models_dir
         self._kind = kind
         self._load = load
+        self._named = named
         self._mode = MODES[settings.memory]
         self._room = room or Room(settings.device_bytes)
         self._held: dict[str, Held[Loaded]] = {}
@@ -94,7 +97,7 @@ class ComponentCache(Generic[Loaded]):
             log.info("%s does not fit beside what is loaded: it will be loaded when it is asked for", name)
 
     def _size(self, name: str) -> int:
-        memory = memory_of(self._folder(name), self.device)
+        memory = memory_of(self._folder(name), self.device, self._named)
         return self._mode.share(memory.total, memory.largest)
 
     def _folder(self, name: str) -> Path:

@@ -1,50 +1,44 @@
-"""Prompts to embeddings by T5."""
+"""Prompts to embeddings, by whichever text encoder a component is."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from transformers import T5EncoderModel, T5TokenizerFast
 
-from orrery.engines.weights import load_pretrained
 from orrery.stages.loading import ComponentCache
+from orrery.stages.residency import Room
 from orrery.stages.stage import Call, StageSettings, Values
+from orrery.stages.texts import Projection, load_text_model
+from orrery.stages.texts.projection import projection_name
 from orrery.worlds.components import ComponentKind
-from orrery.worlds.contracts import CHOSEN, TEXT_ENCODER, StageContract
-
-
-class T5:
-    """A T5 encoder with its tokenizer. The tokenizer's `model_max_length` is the number of tokens of every embedding."""
-
-    def __init__(self, folder: Path, device: torch.device):
-        self._tokenizer = T5TokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-        self._model = load_pretrained(T5EncoderModel, folder, device)
-        self._device = device
-
-    @torch.inference_mode()
-    def encode(self, prompt: str) -> torch.Tensor:
-        """FP32 [tokens, width], zero after the prompt's last token; a longer prompt is cut off (cosmos-predict2, `t5.py`)."""
-        tokens = self._tokenizer(prompt, padding="max_length", truncation=True, return_tensors="pt").to(self._device)
-        mask = tokens.attention_mask.bool()
-        embeddings: torch.Tensor = self._model(tokens.input_ids, attention_mask=mask).last_hidden_state[0]
-        embeddings = embeddings.float()
-        embeddings[int(mask.sum()) :] = 0
-        return embeddings
+from orrery.worlds.contracts import CHOSEN, PROJECTION, TEXT_ENCODER, StageContract
 
 
 class TextEncoder:
     contract: ClassVar[StageContract] = TEXT_ENCODER
 
     def __init__(self, settings: StageSettings):
-        self._components = ComponentCache(settings, ComponentKind.TEXT_ENCODER, T5)
+        room = Room(settings.device_bytes)
+        self._components = ComponentCache(settings, ComponentKind.TEXT_ENCODER, load_text_model, room)
+        # Which of the transformers here bring a projection for this text nobody knows before one is asked for.
+        asked = replace(settings, preload=())
+        self._projections = ComponentCache(asked, ComponentKind.TRANSFORMER, Projection, room, projection_name)
 
     def run(self, values: Values, call: Call) -> Values:
         """See the contract."""
         call.check_cancelled()
         with self._components.use(values["component"]) as encoder:
-            return {"text_embeddings": encoder.encode(_prompt(values)).cpu().numpy()}
+            states = encoder.encode(_prompt(values))
+        return {"text_embeddings": self._projected(states, values).float().cpu().numpy()}
+
+    def _projected(self, states: torch.Tensor, values: Values) -> torch.Tensor:
+        """As the transformer named by `projection` wants them; as they are if none is."""
+        if PROJECTION.name not in values:
+            return states
+        with self._projections.use(values[PROJECTION.name]) as project:
+            return project(states)
 
 
 def _prompt(values: Values) -> str:

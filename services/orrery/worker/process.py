@@ -49,7 +49,7 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         queue=jobs,
         artifacts=open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments)),
         stages=stages,
-        components={**components, **templates},
+        components={**installed(settings.models_dir), **templates},
         checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
         preview_seconds=settings.preview_seconds,
     )

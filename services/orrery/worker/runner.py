@@ -134,8 +134,13 @@ class Runner:
         return policy | {"resume_from": np.frombuffer(data, np.uint8)}
 
     def _fingerprint(self, task: Task) -> str | None:
+        """Of the task's component, and after it of those that its parameters name."""
         if task.component is None:
             return None
-        if task.component not in self.components:
-            raise ComponentUnusable(f"component {task.component} is not installed here")
-        return self.components[task.component].fingerprint
+        beside = [str(task.parameters[name]) for name in CONTRACTS[task.stage].companions if name in task.parameters]
+        return "+".join(self._installed(name).fingerprint for name in (task.component, *beside))
+
+    def _installed(self, name: str) -> Fingerprinted:
+        if name not in self.components:
+            raise ComponentUnusable(f"component {name} is not installed here")
+        return self.components[name]

@@ -61,6 +61,11 @@ class StageContract:
         return any(p.name == "component" for p in self.parameters)
 
     @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of the parameters that name a component beside the stage's own."""
+        return tuple(p.name for p in self.parameters if p in COMPANIONS)
+
+    @property
     def resumable(self) -> bool:
         """Whether the stage hands out checkpoints, goes on from one, and yields when asked to."""
         return CHECKPOINT in self.progress
@@ -95,9 +100,12 @@ RESUMING = (
 # A preview comes with the first step after so many seconds; 0 or absent: never.
 PREVIEWING = (scalar("preview_every_seconds", DType.FP64, optional=True),)
 COMPONENT = scalar("component", DType.STRING)
+PROJECTION = scalar("projection", DType.STRING, optional=True)  # a transformer that brings a projection of the text
+COMPANIONS = (PROJECTION,)
+"""Parameters that name a further component, whose fingerprint is part of the memo key as the component's own is."""
 FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
 LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
-TEXT_EMBEDDINGS = Tensor("text_embeddings", DType.FP32, (-1, -1))  # [tokens, width], zero after the prompt's end
+TEXT_EMBEDDINGS = Tensor("text_embeddings", DType.FP32, (-1, -1))  # [tokens, width], as a transformer takes them
 
 UPSAMPLING = Tensor("upsampling", DType.UINT8, (-1,), optional=True)  # `worlds.upsampling.Upsampling` as JSON
 CHOSEN = Tensor("chosen_prompt", DType.UINT8, (-1,), optional=True, told=True)  # UTF-8
@@ -125,7 +133,7 @@ TEXT_ENCODER = StageContract(
     version=1,
     # One of the two: a prompt that the client wrote, or one that a task chose.
     inputs=(CHOSEN,),
-    parameters=(COMPONENT, scalar("prompt", DType.STRING, optional=True)),
+    parameters=(COMPONENT, scalar("prompt", DType.STRING, optional=True), PROJECTION),
     outputs=(TEXT_EMBEDDINGS,),
 )
 VIDEO_ENCODER = StageContract(

@@ -67,7 +67,7 @@ def _image2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
     world = _texts(request, model, frames)
     return (
         *_negative(request, model, image.default_negative_prompt, scale, prefix=prefix),
-        *((_encode_text(text, request.prompt, model.text_encoder),) if upsampled else world),
+        *((_encode_text(text, request.prompt, model.text_encoder, model.text_projection),) if upsampled else world),
         _denoise(request, model, image, guidance_scale=scale, num_frames=1, prefix=prefix, text=text),
         _decode(model.video_tokenizer, prefix=prefix),
         *(world if upsampled else ()),
@@ -99,8 +99,9 @@ def _texts(request: WorldRequest, model: ModelSpec, frames: Source | None = None
     template, guard = template_of(request, model), _last_guard(request, model)
     negative = _negative(request, model, request.negative_prompt, request.guidance_scale, guard=guard)
     if template is None:
-        return (_encode_text("encode_text", request.prompt, model.text_encoder), *negative)
-    return (*upsampling_tasks(request, template, frames), _encode_chosen(model.text_encoder), *negative)
+        return (_encode_text("encode_text", request.prompt, model.text_encoder, model.text_projection), *negative)
+    chosen = _encode_chosen(model.text_encoder, model.text_projection)
+    return (*upsampling_tasks(request, template, frames), chosen, *negative)
 
 
 def _last_guard(request: WorldRequest, model: ModelSpec) -> str:
@@ -112,22 +113,33 @@ def _negative(
 ) -> tuple[Task, ...]:
     if not _guided(request, scale):
         return ()
-    return (_encode_usual(f"{prefix}encode_negative_text", text, model.text_encoder, guard),)
+    task_id = f"{prefix}encode_negative_text"
+    return (_encode_usual(task_id, text, model.text_encoder, model.text_projection, guard),)
 
 
-def _encode_text(task_id: str, text: str, component: str, guard: str = "guard_prompt") -> Task:
+def _encode_text(task_id: str, text: str, component: str, projection: str | None, guard: str = "guard_prompt") -> Task:
     return Task(
         id=task_id,
         stage="text_encoder",
         component=component,
-        parameters={"prompt": text},
+        parameters={"prompt": text} | _projected(projection),
         after=(guard,),
     )
 
 
 @_shared
-def _encode_chosen(component: str) -> Task:
-    return Task(id="encode_text", stage="text_encoder", component=component, inputs={CHOSEN_PROMPT.output: CHOSEN_PROMPT})
+def _encode_chosen(component: str, projection: str | None) -> Task:
+    return Task(
+        id="encode_text",
+        stage="text_encoder",
+        component=component,
+        parameters=_projected(projection),
+        inputs={CHOSEN_PROMPT.output: CHOSEN_PROMPT},
+    )
+
+
+def _projected(projection: str | None) -> Parameters:
+    return {} if projection is None else {"projection": projection}
 
 
 _encode_usual = lru_cache(256)(_encode_text)
@@ -135,7 +147,8 @@ _encode_usual = lru_cache(256)(_encode_text)
 
 
 def _encode_video(request: WorldRequest, model: ModelSpec, frames: Source) -> Task:
-    posterior = (request.seed, request.num_frames) if request.numerics is Numerics.DIFFUSERS else None
+    samples = request.numerics is Numerics.DIFFUSERS and model.denoiser(request.workflow).diffusers_samples_posterior
+    posterior = (request.seed, request.num_frames) if samples else None
     guard = _last_guard(request, model)
     # What another task of the plan made has waited for the first guardrail already.
     after = () if isinstance(frames, TaskOutput) and guard == "guard_prompt" else (guard,)

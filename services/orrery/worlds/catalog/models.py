@@ -101,6 +101,8 @@ class DenoiserSpec(Frozen):
     The first of `samplers` is the official one; `diffusers_sampler` is that of the pipeline in diffusers. `rope_fps` is the
     frame rate that official code feeds to the rotary embedding, `diffusers_rope_fps` what the pipeline feeds; None is none.
     `conditional_timestep` is what conditioning frames are said to be at, for checkpoints that tell them from the others.
+    `diffusers_samples_posterior` says whether the pipeline draws conditioning latents rather than taking their mean.
+    `projects_text` is of a transformer that brings a projection for the text encoder's output.
     """
 
     component: str
@@ -118,6 +120,8 @@ class DenoiserSpec(Frozen):
     rope_fps: float | None = None
     diffusers_rope_fps: float | None = None
     conditional_timestep: float | None = None
+    diffusers_samples_posterior: bool = True
+    projects_text: bool = False
 
     @property
     def all_sizes(self) -> tuple[Size, ...]:
@@ -174,6 +178,15 @@ class ModelSpec(Frozen):
         return spec
 
     @property
+    def denoisers(self) -> tuple[DenoiserSpec, ...]:
+        return tuple(spec for spec in (self.image, self.world, self.text) if spec is not None)
+
+    @property
     def components(self) -> tuple[str, ...]:
-        transformers = [spec.component for spec in (self.image, self.world, self.text) if spec is not None]
+        transformers = [spec.component for spec in self.denoisers]
         return tuple(dict.fromkeys((self.text_encoder, self.video_tokenizer, *transformers)))
+
+    @property
+    def text_projection(self) -> str | None:
+        """The transformer whose projection the text stage applies; None where text goes as the encoder gives it."""
+        return next((spec.component for spec in self.denoisers if spec.projects_text), None)
