@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from orrery.embedded.settings import free_ports
 from orrery.gateway.edge.keys import Quota, new_key
 from valkeys import own_valkey
 
@@ -46,9 +47,7 @@ def redis_url() -> Iterator[str]:
 @contextmanager
 def process(module: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A running `python -m module` that answers HTTP, and its URL; it must end well when it is told to stop."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     variables = {f"ORRERY_{name.upper()}": value for name, value in environment.items()} | {"ORRERY_PORT": str(port)}
     started = subprocess.Popen([sys.executable, "-m", module], env=os.environ | variables, stderr=subprocess.PIPE)
     try:

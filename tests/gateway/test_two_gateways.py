@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ from gateway.balancer import Balancer, balanced
 from gateway.batching import ENDED, jsonl, line
 from gateway.rig import Worker, eventually
 from orrery.artifacts import open_store
+from orrery.embedded.settings import free_ports
 from orrery.jobs.cancelling import end
 from orrery.jobs.redis import RedisJobs
 from orrery.worker.lifeline import die_with_parent
@@ -92,16 +92,6 @@ async def pair(redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
         for port in processes:
             await pair.up(port)
         yield pair
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def started(port: int, redis_url: str, folder: Path) -> subprocess.Popen[bytes]:

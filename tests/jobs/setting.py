@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
 
+from orrery.embedded.settings import free_ports
 from orrery.jobs.keys import ROOT
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.records import Claim, Completion, Preview, Submission
@@ -59,10 +59,7 @@ def completion(claim: Claim) -> Completion:
 
 
 def free_port() -> int:
-    """One that the system picked: ports counted up from a fixed one are found by other test runs as well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 Jobs = MemoryJobs | RedisJobs

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import secrets
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+PORTS = range(20_000, 30_000)
+"""Above the well-known ones; Linux gives outgoing connections those from 32768 on, Kubernetes services those from 30000 on."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,25 @@ def on_free_ports(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that nobody uses now; all are held until the last is found, so that they differ.
+
+    Not those that the kernel would pick: it gives the same ones to outgoing connections, and a process that takes its time to
+    start would find its port gone.
+    """
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            port = secrets.choice(PORTS)
+            if _bound(held.enter_context(socket.socket()), port):
+                ports.append(port)
+    return ports
+
+
+def _bound(one: socket.socket, port: int) -> bool:
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+        one.bind(("127.0.0.1", port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True
