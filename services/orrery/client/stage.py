@@ -27,12 +27,17 @@ QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 def run_stage(environment: Mapping[str, str]) -> None:
     """Until SIGTERM or SIGINT."""
-    settings = _with_engine(_with_upsampler(from_environment(StageEnvironment, environment)))
+    settings = hosted(from_environment(StageEnvironment, environment))
     telemetry = Telemetry.from_environment("orrery-stage", environment)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     hold_to_device(settings)
-    told = QUIET_THREADS | environment_of(_stage_settings(settings))
+    told = QUIET_THREADS | environment_of(stage_settings(settings))
     asyncio.run(serve(settings, _repository(settings), told, telemetry))
+
+
+def hosted(settings: StageEnvironment) -> StageEnvironment:
+    """With the stages that follow from other settings."""
+    return _with_engine(_with_upsampler(settings))
 
 
 def _with_engine(settings: StageEnvironment) -> StageEnvironment:
@@ -71,7 +76,8 @@ def _repository(settings: StageEnvironment) -> Path:
     return folder
 
 
-def _stage_settings(settings: StageEnvironment) -> StageSettings:
+def stage_settings(settings: StageEnvironment) -> StageSettings:
+    """What the stages inside of Triton are told."""
     found = installed(settings.models_dir)
     return StageSettings(
         models_dir=settings.models_dir,

@@ -5,7 +5,7 @@ from orrery.sdk.calls import Parameters
 from orrery.sdk.client import Client
 from orrery.sdk.errors import CorruptDownload, JobFailed, Refused, Unreachable
 from orrery.sdk.options import DEFAULT_URL
-from orrery.sdk.results import Batch, Deleted, Estimate, Event, File, Model, Preview, Receipt, Task, World, Worlds
+from orrery.sdk.results import Batch, Deleted, Estimate, Event, File, Model, Preview, Receipt, Task, Upsampling, World, Worlds
 from orrery.sdk.retrying import Retries
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Retries",
     "Task",
     "Unreachable",
+    "Upsampling",
     "World",
     "Worlds",
 ]

@@ -46,6 +46,9 @@ class Parameters(TypedDict, total=False):
     sampler: str | None
     numerics: str | None
     output_format: str | None
+    prompt_upsampling: bool | None
+    lora: str | None
+    lora_scale: float | None
     priority: Literal["interactive", "standard", "batch"] | None
     expires_after: int | None
     webhook_url: str | None
@@ -138,7 +141,12 @@ def _request(prompt: str, reference: Source | None, parameters: Parameters) -> d
     fields = body_of(prompt, parameters)
     if reference is None:
         return {"body": fields}
-    return {"form": {name: str(value) for name, value in fields.items()}, "upload": Upload("input_reference", reference)}
+    return {"form": {name: _written(value) for name, value in fields.items()}, "upload": Upload("input_reference", reference)}
+
+
+def _written(value: Any) -> str:
+    """As a form has it, which knows no types."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def body_of(prompt: str, parameters: Parameters) -> dict[str, Any]:

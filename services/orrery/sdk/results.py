@@ -34,6 +34,16 @@ class Preview(Answer):
     url: str
 
 
+class Upsampling(Answer):
+    """Whose words a world is made from, `upsampled` or `original`, and for which reason if they are the client's own.
+
+    `pending` until that is known.
+    """
+
+    outcome: str
+    reason: str | None = None
+
+
 class World(Answer):
     """A job and the video that it makes. Times are Unix seconds, `progress` is in percent, `eta_seconds` until its end.
 
@@ -52,6 +62,8 @@ class World(Answer):
     queue_position: int | None = None
     eta_seconds: float | None = None
     prompt: str | None = None
+    upsampled_prompt: str | None = None
+    upsampling: Upsampling | None = None
     size: str | None = None
     num_frames: int | None = None
     fps: int | None = None

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from orrery.artifacts import open_store
@@ -41,7 +41,6 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         log.info("removed shared memory %s of a process that is gone", name)
     observer = Observer(telemetry)
     components = _components(settings)
-    templates = _templates(settings)
     server = TritonServer(_triton_options(settings, repository, environment), observer.metrics.restarts.inc)
     jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
     stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
@@ -49,11 +48,11 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
         queue=jobs,
         artifacts=open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments)),
         stages=stages,
-        components={**installed(settings.models_dir), **templates},
+        components={**installed(settings.models_dir), **_templates(settings)},
         checkpoints=CheckpointPolicy(seconds=settings.checkpoint_seconds, steps=settings.checkpoint_steps),
         preview_seconds=settings.preview_seconds,
     )
-    worker = Worker(_worker_settings(settings, components, templates), jobs, runner, observer)
+    worker = Worker(_worker_settings(settings, components), jobs, runner, observer)
     _on_signals(worker)
     try:
         with metrics_served(settings.metrics_host, settings.metrics_port, telemetry.instruments.registry):
@@ -94,13 +93,16 @@ def _templates(settings: StageEnvironment) -> dict[str, ServedTemplate]:
     return {name: served(name, url=url, model=model, fail=settings.upsampler_fail) for name in settings.upsampler_templates}
 
 
-def _worker_settings(
-    settings: StageEnvironment, components: Mapping[str, ComponentManifest], templates: Iterable[str]
-) -> WorkerSettings:
+def pools_served(settings: StageEnvironment, components: Mapping[str, ComponentManifest]) -> dict[str, tuple[str, ...]]:
+    """Those of `pools_of`, and the upsampler's if there is somebody whom it asks."""
+    asked = tuple(f"{PROMPT_UPSAMPLER.name}/{template}" for template in _templates(settings))
+    return pools_of(settings.stages, components) | ({PROMPT_UPSAMPLER.name: asked} if asked else {})
+
+
+def _worker_settings(settings: StageEnvironment, components: Mapping[str, ComponentManifest]) -> WorkerSettings:
     # A name that no other process ever had: a restarted container may have the host name and pid of the one before.
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    asked = tuple(f"{PROMPT_UPSAMPLER.name}/{template}" for template in templates)
-    pools = pools_of(settings.stages, components) | ({PROMPT_UPSAMPLER.name: asked} if asked else {})
+    pools = pools_served(settings, components)
     return WorkerSettings(name=name, pools=pools, lease=settings.lease_seconds, drain=settings.drain_seconds)
 
 
