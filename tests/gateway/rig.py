@@ -27,13 +27,17 @@ from orrery.jobs.files import MemoryFiles
 from orrery.jobs.memory import MemoryJobs
 from orrery.jobs.quotas import MemoryQuotas, Quotas
 from orrery.jobs.records import Claim, Completion
-from orrery.worlds.contracts import CONTRACTS
+from orrery.worlds.contracts import CONTRACTS, Tensor
 from orrery.worlds.plan import ArtifactRef
+from orrery.worlds.upsampling import Choice, Outcome
 
 VIDEO = b"\x00\x00\x00\x20ftypisom" + b"v" * 5000
 THUMBNAIL = png(16, 9)
 SPRITESHEET = jpeg(32, 18)
 
+UPSAMPLED = "A robot arm of brushed steel stacks wooden boxes."
+WRITTEN = {"chosen_prompt": UPSAMPLED.encode(), "choice": Choice(outcome=Outcome.UPSAMPLED).model_dump_json().encode()}
+"""What comes of a prompt where a language model is asked."""
 
 TINY = "tiny-predict2"
 """What the gateways of these tests serve: any size, no weights needed."""
@@ -104,14 +108,16 @@ class Worker:
         if claim.task.stage in self.failing:
             await self.jobs.fail(claim, self.failing[claim.task.stage], retry=False)
             return
-        outputs = {tensor.name: await self._output(tensor.name) for tensor in CONTRACTS[claim.task.stage].outputs}
+        outputs = {tensor.name: await self._output(tensor) for tensor in CONTRACTS[claim.task.stage].outputs}
         if claim.task.stage == "denoiser":
             await self.jobs.progress(claim, 1, 2)
         await self.jobs.complete(claim, Completion(outputs=outputs, memo=False, stage_seconds=0.5))
 
-    async def _output(self, name: str) -> ArtifactRef:
-        contents = {"media": self.media, "thumbnail": THUMBNAIL, "spritesheet": SPRITESHEET}
-        return await self.artifacts.put(contents.get(name, b"tensor " + name.encode()))
+    async def _output(self, tensor: Tensor) -> ArtifactRef:
+        contents = {"media": self.media, "thumbnail": THUMBNAIL, "spritesheet": SPRITESHEET} | WRITTEN
+        data = contents.get(tensor.name, b"tensor " + tensor.name.encode())
+        ref = await self.artifacts.put(data)
+        return ref.model_copy(update={"text": data.decode()}) if tensor.told else ref
 
 
 async def eventually(condition: Any, seconds: float = 20.0) -> Any:
