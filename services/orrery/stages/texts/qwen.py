@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLTextModel
@@ -11,7 +13,7 @@ from orrery.engines.weights import load_part
 
 SYSTEM_PROMPT = "You are a helpful assistant who will provide prompts to an image generator."
 TOKENS = 512
-"""Of every embedding: a longer conversation is cut off, a shorter one filled up with the tokenizer's padding."""
+"""Of every embedding, or fewer where the tokenizer says so: a longer conversation is cut off, a shorter one filled up."""
 PREFIXES = ("model.language_model.", "language_model.model.", "model.")
 """Before the names of the language model's tensors: as transformers saves them today, and as it saved them before."""
 UNUSED = ("visual.", "model.visual.", "lm_head.", "language_model.lm_head.")
@@ -32,25 +34,30 @@ class Qwen:
 
         Padding is encoded with the rest, and nothing masks it later (diffusers, `Cosmos2_5_PredictBasePipeline`).
         """
-        states = self._model(self._tokens(prompt), output_hidden_states=True, use_cache=False).hidden_states[1:]
-        return torch.cat([_normalised(layer) for layer in states], dim=-1)[0]
+        return every_layer(self._model, tokens_of([prompt], self._tokenizer).to(self._device))[0]
 
-    def _tokens(self, prompt: str) -> torch.Tensor:
-        """INT64 [1, 512] of the conversation in which the user says the prompt."""
-        conversation = [_says("system", SYSTEM_PROMPT), _says("user", prompt)]
-        tokens = self._tokenizer.apply_chat_template(
-            conversation,
-            tokenize=True,
-            add_generation_prompt=False,
-            add_vision_id=False,
-            max_length=TOKENS,
-            truncation=True,
-            padding="max_length",
-            return_dict=True,
-            return_tensors="pt",
-        )
-        ids: torch.Tensor = tokens["input_ids"]
-        return ids.to(self._device)
+
+def tokens_of(prompts: Sequence[str], tokenizer: Any) -> torch.Tensor:
+    """INT64 [n, 512] of conversations in each of which the user says a prompt."""
+    tokens = tokenizer.apply_chat_template(
+        [[_says("system", SYSTEM_PROMPT), _says("user", prompt)] for prompt in prompts],
+        tokenize=True,
+        add_generation_prompt=False,
+        add_vision_id=False,
+        max_length=min(TOKENS, tokenizer.model_max_length),
+        truncation=True,
+        padding="max_length",
+        return_dict=True,
+        return_tensors="pt",
+    )
+    ids: torch.Tensor = tokens["input_ids"]
+    return ids
+
+
+def every_layer(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """[n, tokens, layers * width]: the states of all decoder layers, each token's to mean 0 and deviation 1, side by side."""
+    states = model(tokens, output_hidden_states=True, use_cache=False).hidden_states[1:]
+    return torch.cat([_normalised(layer) for layer in states], dim=-1)
 
 
 def _says(role: str, text: str) -> dict[str, object]:
