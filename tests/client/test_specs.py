@@ -148,7 +148,7 @@ def test_prompts_may_be_files_and_lines_may_be_many(folder: Path) -> None:
         (PREDICT25 | {"name": None}, "name", "a sample of Predict2.5 has one"),
         (PREDICT25 | {"prompt": None}, "prompt", "neither prompt nor prompt_path"),
         (PREDICT25 | {"resolution": "a,b"}, "resolution", "is no resolution"),
-        (PREDICT25 | {"enable_autoregressive": True}, "enable_autoregressive", "longer than one pass"),
+        (PREDICT25 | {"enable_autoregressive": 1}, "enable_autoregressive", "no bool"),
         (PREDICT25 | {"seed": True}, "seed", "is no int"),
         ("text", None, "this is no object"),
     ],

@@ -53,6 +53,9 @@ class WorldOptions:
     aspect_ratio: Annotated[str | None, typer.Option(help="As in 16:9.")] = None
     num_frames: int | None = None
     seconds: Annotated[int | None, typer.Option(help="Instead of a number of frames.")] = None
+    num_chunks: Annotated[int | None, typer.Option(help="Passes of so many frames, each from the last one's end.")] = None
+    chunk_size: Annotated[int | None, typer.Option(help="Frames that each pass of a longer film gives.")] = None
+    chunk_overlap: Annotated[int | None, typer.Option(help="Frames that two chunks share.")] = None
     fps: int | None = None
     num_conditional_frames: Annotated[int | None, typer.Option(help="Frames of the clip that it begins with.")] = None
     num_inference_steps: int | None = None

@@ -27,7 +27,10 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file, o
 Key = Annotated[str | None, typer.Option(help="Makes the same request once, however often it is sent.")]
 Previews = Annotated[Path | None, typer.Option(file_okay=False, help="A folder for small pictures of what is being made.")]
 
-ONLY_OF_VIDEOS = ("num_frames", "seconds", "fps", "num_conditional_frames", "output_format", "webhook_url", "prompt_upsampling")
+ONLY_OF_VIDEOS = (
+    *("num_frames", "seconds", "num_chunks", "chunk_size", "chunk_overlap", "fps", "num_conditional_frames"),
+    *("output_format", "webhook_url", "prompt_upsampling"),
+)
 
 CLIP_FRAMES = 5
 """Of a clip that is continued; the official scripts know 1 and 5."""

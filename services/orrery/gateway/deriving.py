@@ -26,6 +26,9 @@ CHANGEABLE = (
     "negative_prompt",
     "num_frames",
     "seconds",
+    "num_chunks",
+    "chunk_size",
+    "chunk_overlap",
     "num_inference_steps",
     "guidance_scale",
     "seed",
@@ -98,8 +101,8 @@ async def edit(gateway: Gateway, source: Source, values: Mapping[str, Any], term
 def shown_frames(job: Job, world: WorldRequest) -> int:
     """Of the job's film, with the film that it goes on from."""
     if world.prelude is None:
-        return world.num_frames
-    return int(job.notes[SOURCE]["frames"]) + world.num_frames - world.num_conditional_frames
+        return world.film_frames
+    return int(job.notes[SOURCE]["frames"]) + world.film_frames - world.num_conditional_frames
 
 
 def remixed_from(job: Job) -> str | None:

@@ -15,7 +15,10 @@ from orrery.worlds.requests import RequestedWorld
 from orrery.worlds.synonyms import refuse_unknown as refuse_unknown
 
 INTEGERS = frozenset(
-    {"num_frames", "seconds", "fps", "num_conditional_frames", "num_inference_steps", "seed", "n", "expires_after"}
+    {
+        *("num_frames", "seconds", "num_chunks", "chunk_size", "chunk_overlap", "fps", "num_conditional_frames"),
+        *("num_inference_steps", "seed", "n", "expires_after"),
+    }
 )
 NUMBERS = frozenset({"guidance_scale"})
 BOOLEANS = frozenset({"prompt_upsampling"})

@@ -15,6 +15,7 @@ from orrery.jobs.records import STEPPED_STAGES, Job, JobState, PoolStatus, Servi
 from orrery.jobs.store import JobStore, Pools
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.errors import JobNotFound
+from orrery.worlds.passes import role_of
 from orrery.worlds.plan import Plan
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import WorldRequest
@@ -264,8 +265,9 @@ def _steps(job: Job, task: TaskRecord) -> int:
 
 
 def _kind(job: Job, task: TaskRecord) -> Hashable:
-    size = job.request["size"]
-    return task.pool, task.id, size["width"], size["height"], job.request["num_frames"], bool(job.request["guidance_scale"])
+    """The tasks of a film's chunks are of one kind."""
+    size, frames = job.request["size"], job.request.get("chunk_size") or job.request["num_frames"]
+    return task.pool, role_of(task.id), size["width"], size["height"], frames, bool(job.request["guidance_scale"])
 
 
 def _plan_of(job: Job) -> Plan | None:

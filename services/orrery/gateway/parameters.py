@@ -7,6 +7,7 @@ from typing import Any
 from orrery.gateway.sniffing import SIGNATURES
 from orrery.jobs.records import Priority
 from orrery.worlds.catalog.models import ModelSpec, OutputFormat, Workflow
+from orrery.worlds.lengths import longest
 from orrery.worlds.requests import parameters_of
 from orrery.worlds.schemas import Schema, schema_of
 from orrery.worlds.synonyms import SYNONYMS
@@ -25,7 +26,7 @@ def request_parameters(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
     if workflow is Workflow.TEXT2IMAGE:
         return parameters | {"n": {"default": 1, "allowed": f"1 to {model.max_outputs}"}}
     spec = model.denoiser(workflow)
-    parameters["seconds"] = {"instead_of": "num_frames", "allowed": f"1 to {spec.num_frames.maximum // spec.fps[0]}"}
+    parameters["seconds"] = {"instead_of": "num_frames", "allowed": f"1 to {longest(spec) // spec.fps[0]}"}
     parameters["output_format"] = {
         "default": OutputFormat.MP4.value,
         "allowed": [OutputFormat.MP4.value, OutputFormat.MKV.value],

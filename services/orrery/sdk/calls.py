@@ -38,6 +38,9 @@ class Parameters(TypedDict, total=False):
     aspect_ratio: str | None
     num_frames: int | None
     seconds: int | None
+    num_chunks: int | None
+    chunk_size: int | None
+    chunk_overlap: int | None
     fps: int | None
     num_conditional_frames: int | None
     num_inference_steps: int | None

@@ -101,6 +101,20 @@ def film(
         return path.read_bytes()
 
 
+def excerpt(film: bytes, most: int) -> Frames:
+    """Up to `most` frames [n, H, W, RGB] of a film, from first to last; no others are kept in memory."""
+    with av.open(io.BytesIO(film), "r") as source:
+        chosen = set(spread(sum(1 for packet in source.demux(video=0) if packet.size), most).tolist())
+    with av.open(io.BytesIO(film), "r") as source:
+        decoded = enumerate(source.decode(video=0))
+        return np.stack([frame.to_ndarray(format="rgb24") for index, frame in decoded if index in chosen])
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Indices of up to `most` of `count` things, from first to last."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
 def _copy(film: bytes, recipe: Recipe, container: OutputContainer, stream: VideoStream) -> int:
     """Puts a whole film before what is encoded next, packet by packet; how many frames it has."""
     with av.open(io.BytesIO(film), "r") as source:

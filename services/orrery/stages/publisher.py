@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from orrery.stages.movies import MKV, MP4, CheckCancelled, film
+from orrery.stages.movies import MKV, MP4, CheckCancelled, excerpt, film, spread
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.catalog.models import OutputFormat
 from orrery.worlds.contracts import PUBLISHER, StageContract
@@ -40,7 +40,8 @@ class Publisher:
             raise InvalidField("there is no frame to publish", field="frames", allowed="1 or more frames")
         new = frames[values.get("overlap", 0) :]
         media = ENCODERS[chosen](new, values["fps"], call.check_cancelled, values.get("prelude"))
-        made = {"media": media, "thumbnail": thumbnail(frames), "spritesheet": spritesheet(frames)}
+        shown = excerpt(media, TILES) if values.get("whole", False) else frames
+        made = {"media": media, "thumbnail": thumbnail(shown), "spritesheet": spritesheet(shown)}
         return {name: np.frombuffer(data, np.uint8) for name, data in made.items()}
 
 
@@ -60,7 +61,7 @@ def thumbnail(frames: Frames) -> bytes:
 
 def spritesheet(frames: Frames) -> bytes:
     """Up to `TILES` frames from first to last in rows, each at most `THUMBNAIL_SIDE` pixels a side, as a JPEG."""
-    chosen = np.linspace(0, len(frames) - 1, min(len(frames), TILES)).round().astype(int)
+    chosen = spread(len(frames), TILES)
     tiles = [Image.fromarray(frames[index]) for index in chosen]
     for tile in tiles:
         tile.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)

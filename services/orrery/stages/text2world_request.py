@@ -44,6 +44,8 @@ def _read(text: str, default_model: str) -> tuple[WorldRequest, ModelSpec]:
 
 def _tensors(request: WorldRequest, model: ModelSpec) -> dict[str, Any]:
     """Read off the plan itself, so that the ensemble computes what the job would."""
+    if request.num_chunks > 1:
+        raise InvalidField("the ensemble makes one chunk", field="num_chunks", allowed=[1])
     if model.text is not None:
         raise InvalidField(f"the ensemble makes an image first; {model.name} makes worlds from text alone", field="model")
     plan = planner.plan(request, model)

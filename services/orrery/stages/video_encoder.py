@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from orrery.stages.arrays import to_tensor
 from orrery.stages.framing import fit
@@ -13,7 +15,7 @@ from orrery.stages.stage import Call, StageSettings, Values
 from orrery.stages.tokenizers import VideoTokenizer, load_tokenizer
 from orrery.worlds.components import ComponentKind
 from orrery.worlds.contracts import VIDEO_ENCODER, StageContract
-from orrery.worlds.errors import InvalidMedia
+from orrery.worlds.errors import InvalidField, InvalidMedia
 
 
 class VideoEncoder:
@@ -23,9 +25,9 @@ class VideoEncoder:
         self._components = ComponentCache(settings, ComponentKind.VIDEO_TOKENIZER, load_tokenizer)
 
     def run(self, values: Values, call: Call) -> Values:
-        """See the contract. Encodes the frames it is given and none after them."""
+        """See the contract. Encodes the frames that are meant and none after them."""
         call.check_cancelled()
-        frames = to_tensor(values["frames"], self._components.device).permute(0, 3, 1, 2)
+        frames = to_tensor(_chosen(values), self._components.device).permute(0, 3, 1, 2)
         with self._components.use(values["component"]) as tokenizer:
             _hold(len(frames), tokenizer.compression.temporal)
             latents = _encoded(fit(frames, values["height"], values["width"]), values, tokenizer)
@@ -48,3 +50,12 @@ def _encoded(frames: torch.Tensor, values: Values, tokenizer: VideoTokenizer) ->
 def _video(frames: torch.Tensor, white: int) -> torch.Tensor:
     """[1, 3, T, H, W] in [-1, 1]."""
     return (frames.float() / white * 2 - 1).transpose(0, 1)[None]
+
+
+def _chosen(values: Values) -> NDArray[np.uint8]:
+    """All frames, or the last of them."""
+    frames: NDArray[np.uint8] = values["frames"]
+    count = values.get("last_frames", len(frames))
+    if not 1 <= count <= len(frames):
+        raise InvalidField(f"there are {len(frames)} frames", field="last_frames", allowed=f"1 to {len(frames)}")
+    return frames[-count:]

@@ -76,6 +76,9 @@ class CreateRequest(_message.Message):
     INPUT_REFERENCE_FIELD_NUMBER: _builtins.int
     INPUT_REFERENCE_URI_FIELD_NUMBER: _builtins.int
     PROMPT_UPSAMPLING_FIELD_NUMBER: _builtins.int
+    NUM_CHUNKS_FIELD_NUMBER: _builtins.int
+    CHUNK_SIZE_FIELD_NUMBER: _builtins.int
+    CHUNK_OVERLAP_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     model: _builtins.str
     negative_prompt: _builtins.str
@@ -105,6 +108,12 @@ class CreateRequest(_message.Message):
     """The same as it is written over HTTP: the id of a file of `/v1/files`, or an https URL where the gateway fetches those."""
     prompt_upsampling: _builtins.bool
     """Whether a language model rewrites the prompt first."""
+    num_chunks: _builtins.int
+    """Passes of num_frames, each from the end of the one before."""
+    chunk_size: _builtins.int
+    """Frames that each pass of a longer film gives."""
+    chunk_overlap: _builtins.int
+    """Frames that two chunks share."""
     def __init__(
         self,
         *,
@@ -130,13 +139,20 @@ class CreateRequest(_message.Message):
         input_reference: _builtins.bytes | None = ...,
         input_reference_uri: _builtins.str | None = ...,
         prompt_upsampling: _builtins.bool | None = ...,
+        num_chunks: _builtins.int | None = ...,
+        chunk_size: _builtins.int | None = ...,
+        chunk_overlap: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aspect_ratio: _TypeAlias = _typing.Literal["aspect_ratio"]  # noqa: Y015
     _WhichOneofArgType__aspect_ratio: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__chunk_overlap: _TypeAlias = _typing.Literal["chunk_overlap"]  # noqa: Y015
+    _WhichOneofArgType__chunk_overlap: _TypeAlias = _typing.Literal["_chunk_overlap", b"_chunk_overlap"]  # noqa: Y015
+    _WhichOneofReturnType__chunk_size: _TypeAlias = _typing.Literal["chunk_size"]  # noqa: Y015
+    _WhichOneofArgType__chunk_size: _TypeAlias = _typing.Literal["_chunk_size", b"_chunk_size"]  # noqa: Y015
     _WhichOneofReturnType__expires_after: _TypeAlias = _typing.Literal["expires_after"]  # noqa: Y015
     _WhichOneofArgType__expires_after: _TypeAlias = _typing.Literal["_expires_after", b"_expires_after"]  # noqa: Y015
     _WhichOneofReturnType__fps: _TypeAlias = _typing.Literal["fps"]  # noqa: Y015
@@ -151,6 +167,8 @@ class CreateRequest(_message.Message):
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_prompt: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__num_chunks: _TypeAlias = _typing.Literal["num_chunks"]  # noqa: Y015
+    _WhichOneofArgType__num_chunks: _TypeAlias = _typing.Literal["_num_chunks", b"_num_chunks"]  # noqa: Y015
     _WhichOneofReturnType__num_conditional_frames: _TypeAlias = _typing.Literal["num_conditional_frames"]  # noqa: Y015
     _WhichOneofArgType__num_conditional_frames: _TypeAlias = _typing.Literal["_num_conditional_frames", b"_num_conditional_frames"]  # noqa: Y015
     _WhichOneofReturnType__num_frames: _TypeAlias = _typing.Literal["num_frames"]  # noqa: Y015
@@ -180,6 +198,10 @@ class CreateRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__aspect_ratio) -> _WhichOneofReturnType__aspect_ratio | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_overlap) -> _WhichOneofReturnType__chunk_overlap | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_size) -> _WhichOneofReturnType__chunk_size | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_after) -> _WhichOneofReturnType__expires_after | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fps) -> _WhichOneofReturnType__fps | None: ...
@@ -193,6 +215,8 @@ class CreateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prompt) -> _WhichOneofReturnType__negative_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_chunks) -> _WhichOneofReturnType__num_chunks | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_conditional_frames) -> _WhichOneofReturnType__num_conditional_frames | None: ...
     @_typing.overload

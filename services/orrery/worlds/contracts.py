@@ -144,6 +144,8 @@ VIDEO_ENCODER = StageContract(
         COMPONENT,
         scalar("height", DType.INT32),
         scalar("width", DType.INT32),
+        # So many of the frames, counted from the end; absent, all of them.
+        scalar("last_frames", DType.INT32, optional=True),
         # Parity with diffusers, which samples the posterior over the padded clip; absent, the mean is taken.
         scalar("posterior_seed", DType.INT64, optional=True),
         scalar("posterior_frames", DType.INT32, optional=True),
@@ -189,7 +191,8 @@ VIDEO_DECODER = StageContract(
     name="video_decoder",
     version=1,
     inputs=(LATENTS,),
-    parameters=(COMPONENT,),
+    # The first `num_frames` alone; absent, all that the latents stand for.
+    parameters=(COMPONENT, scalar("num_frames", DType.INT32, optional=True)),
     outputs=(FRAMES,),
 )
 PUBLISHER = StageContract(
@@ -201,6 +204,8 @@ PUBLISHER = StageContract(
         scalar("fps", DType.INT32),
         scalar("output_format", DType.STRING),
         scalar("overlap", DType.INT32, optional=True),
+        # Thumbnail and spritesheet show the whole film, with its prelude; false or absent, the frames alone.
+        scalar("whole", DType.BOOL, optional=True),
     ),
     outputs=(
         Tensor("media", DType.UINT8, (-1,)),

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, Size, Workflow
-from orrery.worlds.plan import ArtifactRef, Parameters, Plan, Source, Task, TaskOutput
+from orrery.worlds.films import film_tasks
+from orrery.worlds.passes import passes
+from orrery.worlds.plan import Parameters, Plan, Source, Task, TaskOutput
 from orrery.worlds.requests import Numerics, WorldRequest
 from orrery.worlds.upsampling.planning import CHOSEN_PROMPT, GUARD_UPSAMPLED, template_of, upsampling_tasks
 
@@ -18,8 +20,8 @@ RESULT = {name: TaskOutput(task="publish", output=name) for name in ("media", "t
 
 def plan(request: WorldRequest, model: ModelSpec) -> Plan:
     """The tasks of `request`. Every task that spends a device waits for the guardrail of the prompt that it is done for."""
-    tasks = (_guard(request), *WORKFLOWS[request.workflow](request, model), _publish(request))
-    return Plan(tasks=tasks, result=RESULT)
+    first = (_guard(request), *WORKFLOWS[request.workflow](request, model))
+    return Plan(tasks=(*first, *film_tasks(first, request, model)), result=RESULT)
 
 
 def _text2image(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
@@ -38,7 +40,7 @@ def _video2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
         *_texts(request, model, request.conditioning),
         _encode_video(request, model, request.conditioning),
         _denoise_world(request, model),
-        _decode(model.video_tokenizer),
+        _decode_film(request, model),
     )
 
 
@@ -50,8 +52,8 @@ def _text_alone(request: WorldRequest, model: ModelSpec, spec: DenoiserSpec) -> 
     """A world from noise, conditioned on no frame."""
     return (
         *_texts(request, model),
-        _denoise(request, model, spec, guidance_scale=request.guidance_scale, num_frames=request.num_frames),
-        _decode(model.video_tokenizer),
+        _denoise(request, model, spec, guidance_scale=request.guidance_scale, num_frames=passes(request, spec)[0].num_frames),
+        _decode_film(request, model),
     )
 
 
@@ -73,7 +75,7 @@ def _image2world(request: WorldRequest, model: ModelSpec) -> tuple[Task, ...]:
         *(world if upsampled else ()),
         _encode_video(request, model, frames),
         _denoise_world(request, model),
-        _decode(model.video_tokenizer),
+        _decode_film(request, model),
     )
 
 
@@ -148,7 +150,8 @@ _encode_usual = lru_cache(256)(_encode_text)
 
 def _encode_video(request: WorldRequest, model: ModelSpec, frames: Source) -> Task:
     samples = request.numerics is Numerics.DIFFUSERS and model.denoiser(request.workflow).diffusers_samples_posterior
-    posterior = (request.seed, request.num_frames) if samples else None
+    frames_made = passes(request, model.denoiser(request.workflow))[0].num_frames
+    posterior = (request.seed, frames_made) if samples else None
     guard = _last_guard(request, model)
     # What another task of the plan made has waited for the first guardrail already.
     after = () if isinstance(frames, TaskOutput) and guard == "guard_prompt" else (guard,)
@@ -173,12 +176,13 @@ def _encode_frames(
 
 
 def _denoise_world(request: WorldRequest, model: ModelSpec) -> Task:
+    spec = model.denoiser(request.workflow)
     return _denoise(
         request,
         model,
-        model.denoiser(request.workflow),
+        spec,
         guidance_scale=request.guidance_scale,
-        num_frames=request.num_frames,
+        num_frames=passes(request, spec)[0].num_frames,
         conditioned=True,
     )
 
@@ -254,26 +258,17 @@ def _size_of(request: WorldRequest, spec: DenoiserSpec) -> Size:
     return min(ratios.values(), key=lambda size: abs(size.width / size.height - shape))
 
 
+def _decode_film(request: WorldRequest, model: ModelSpec) -> Task:
+    first = passes(request, model.denoiser(request.workflow))[0]
+    return _decode(model.video_tokenizer, num_frames=None if first.kept == first.num_frames else first.kept)
+
+
 @_shared
-def _decode(component: str, *, prefix: str = "") -> Task:
+def _decode(component: str, *, prefix: str = "", num_frames: int | None = None) -> Task:
     return Task(
         id=f"{prefix}decode_video",
         stage="video_decoder",
         component=component,
+        parameters={} if num_frames is None else {"num_frames": num_frames},
         inputs={"latents": TaskOutput(task=f"{prefix}denoise", output="latents")},
     )
-
-
-def _publish(request: WorldRequest) -> Task:
-    overlap = 0 if request.prelude is None else request.num_conditional_frames
-    return _publish_frames(request.fps, request.output_format.value, request.prelude, overlap)
-
-
-@_shared
-def _publish_frames(fps: int, output_format: str, prelude: ArtifactRef | None, overlap: int) -> Task:
-    parameters: Parameters = {"fps": fps, "output_format": output_format}
-    inputs: dict[str, Source] = {"frames": TaskOutput(task="decode_video", output="frames")}
-    if prelude is not None:
-        parameters["overlap"] = overlap
-        inputs["prelude"] = prelude
-    return Task(id="publish", stage="publisher", parameters=parameters, inputs=inputs)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt
 
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, OutputFormat, Sampler, Size, Workflow
 from orrery.worlds.errors import InvalidField
+from orrery.worlds.lengths import chunk_parameters, num_frames_allowed, settle_length
 from orrery.worlds.plan import ArtifactRef, Frozen
 
 MAX_SEED = 2**32 - 1
@@ -37,6 +38,9 @@ class RequestedWorld(BaseModel):
     aspect_ratio: str | None = None
     num_frames: StrictInt | None = None
     seconds: StrictInt | None = None
+    num_chunks: StrictInt | None = None
+    chunk_size: StrictInt | None = None
+    chunk_overlap: StrictInt | None = None
     fps: StrictInt | None = None
     num_conditional_frames: StrictInt | None = None
     num_inference_steps: StrictInt | None = None
@@ -49,7 +53,11 @@ class RequestedWorld(BaseModel):
 
 
 class WorldRequest(Frozen):
-    """A settled request: every value known and within the model's limits. Units: pixels, frames, frames per second."""
+    """A settled request: every value known and within the model's limits. Units: pixels, frames, frames per second.
+
+    A film in chunks is made by `num_chunks` passes, each of which begins with the last `chunk_overlap` frames of the last one.
+    With a `chunk_size` it has `num_frames` in all, and each pass gives that many of them; else each pass gives `num_frames`.
+    """
 
     workflow: Workflow
     prompt: str
@@ -65,15 +73,30 @@ class WorldRequest(Frozen):
     numerics: Numerics
     output_format: OutputFormat
     prompt_upsampling: bool = False
+    num_chunks: int = 1
+    chunk_size: int | None = None
+    chunk_overlap: int = 0
     conditioning: ArtifactRef | None = None
     """Frames [T, H, W, 3] that condition a video2world job, at the size they were uploaded in."""
     prelude: ArtifactRef | None = None
     """The film that the world goes on from: it ends in the conditioning frames, and is published before the new ones."""
 
+    @property
+    def film_frames(self) -> int:
+        """How many frames are made, without those that two chunks share."""
+        if self.chunk_size is not None:
+            return self.num_frames
+        return self.num_frames + (self.num_chunks - 1) * (self.num_frames - self.chunk_overlap)
+
 
 def asked_again(request: WorldRequest) -> RequestedWorld:
     """What would be settled to the same request."""
-    values = request.model_dump(mode="json", exclude={"workflow", "size", "conditioning", "prelude"})
+    excluded = {"workflow", "size", "conditioning", "prelude"}
+    if request.chunk_size is not None:
+        excluded.add("num_chunks")  # follows from the others
+    if request.num_chunks == 1:
+        excluded.add("chunk_overlap")
+    values = request.model_dump(mode="json", exclude=excluded)
     return RequestedWorld.model_validate(values | {"size": str(request.size)})
 
 
@@ -86,21 +109,25 @@ def settle(
     spec = model.denoiser(workflow)
     numerics = _choice("numerics", asked.numerics, Numerics)
     fps = _fps(asked, spec)
+    length = settle_length(asked, spec, fps)
     return WorldRequest(
         workflow=workflow,
         prompt=_text("prompt", asked.prompt, model, empty_allowed=False),
         negative_prompt=_negative_prompt(asked, model, spec),
         size=_size(asked, spec),
-        num_frames=_num_frames(asked, spec, fps),
+        num_frames=length.num_frames,
         fps=fps,
         num_conditional_frames=_num_conditional_frames(asked, model, workflow),
         num_inference_steps=_steps(asked, model),
         guidance_scale=_guidance_scale(asked, model, spec),
-        seed=_seed(asked.seed),
+        seed=_seed(asked.seed, 0 if spec.chunks is None else spec.chunks.seed_step * (length.num_chunks - 1)),
         sampler=_sampler(asked, spec, numerics),
         numerics=numerics,
         output_format=_output_format(asked, workflow),
         prompt_upsampling=_prompt_upsampling(asked, model, workflow),
+        num_chunks=length.num_chunks,
+        chunk_size=length.chunk_size,
+        chunk_overlap=length.chunk_overlap,
         conditioning=conditioning,
     )
 
@@ -153,27 +180,6 @@ def _fps(asked: RequestedWorld, spec: DenoiserSpec) -> int:
     return fps
 
 
-def _num_frames(asked: RequestedWorld, spec: DenoiserSpec, fps: int) -> int:
-    if asked.seconds is not None and asked.num_frames is not None:
-        raise InvalidField("give seconds or num_frames, not both", field="seconds", allowed="one of the two")
-    if asked.seconds is not None:
-        return _frames_of_seconds(asked.seconds, spec, fps)
-    frames = spec.default_num_frames if asked.num_frames is None else asked.num_frames
-    if frames not in spec.num_frames:
-        raise InvalidField(f"num_frames {frames} is not offered", field="num_frames", allowed=str(spec.num_frames))
-    return frames
-
-
-def _frames_of_seconds(seconds: int, spec: DenoiserSpec, fps: int) -> int:
-    """The fewest frames 1+4k that last at least `seconds`."""
-    limits = spec.num_frames
-    missing = max(0, seconds * fps - limits.minimum)
-    frames = limits.minimum + -(-missing // limits.step) * limits.step
-    if seconds < 1 or frames not in limits:
-        raise InvalidField(f"seconds {seconds} is not offered", field="seconds", allowed=f"1 to {limits.maximum // fps}")
-    return frames
-
-
 def _num_conditional_frames(asked: RequestedWorld, model: ModelSpec, workflow: Workflow) -> int:
     allowed = conditioning_frames(model, workflow)
     frames = allowed[0] if asked.num_conditional_frames is None else asked.num_conditional_frames
@@ -217,9 +223,10 @@ def _guidance_scale(asked: RequestedWorld, model: ModelSpec, spec: DenoiserSpec)
     return scale
 
 
-def _seed(seed: int) -> int:
-    if not 0 <= seed <= MAX_SEED:
-        raise InvalidField(f"seed {seed} is out of range", field="seed", allowed=f"0 to {MAX_SEED}")
+def _seed(seed: int, added: int) -> int:
+    """`added` is what the seed of the last chunk is larger by."""
+    if not 0 <= seed <= MAX_SEED - added:
+        raise InvalidField(f"seed {seed} is out of range", field="seed", allowed=f"0 to {MAX_SEED - added}")
     return seed
 
 
@@ -275,7 +282,7 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
             "default": spec.default_aspect_ratio,
             "allowed": sorted({r for t in spec.sizes.values() for r in t}),
         },
-        "num_frames": {"default": spec.default_num_frames, "allowed": str(spec.num_frames)},
+        "num_frames": {"default": spec.default_num_frames, "allowed": num_frames_allowed(spec)},
         "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
         "num_conditional_frames": {"default": conditional[0], "allowed": list(conditional)},
         "num_inference_steps": {
@@ -287,4 +294,4 @@ def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
         "sampler": {"default": str(spec.samplers[0]), "allowed": [str(s) for s in spec.samplers]},
         "numerics": {"default": str(Numerics.OFFICIAL), "allowed": [str(n) for n in Numerics]},
         "prompt_upsampling": {"default": usual, "allowed": list(allowed)},
-    }
+    } | chunk_parameters(spec)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orrery.worlds.catalog.models import IntRange, ModelSpec, Workflow
+from orrery.worlds.catalog.models import DenoiserSpec, IntRange, ModelSpec, Workflow
+from orrery.worlds.lengths import longest
 from orrery.worlds.requests import MAX_SEED, Numerics, conditioning_frames, output_formats, upsampling_choices
 from orrery.worlds.synonyms import SYNONYMS
 
@@ -58,18 +59,42 @@ def _time(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
     spec = model.denoiser(workflow)
     conditional = list(conditioning_frames(model, workflow))
     return {
-        "num_frames": _integers(spec.num_frames, spec.default_num_frames, "Frames; instead of seconds."),
+        "num_frames": _num_frames(spec),
         "seconds": {
             "type": ["integer", "string"],
             "minimum": 1,
-            "maximum": spec.num_frames.maximum // spec.fps[0],
+            "maximum": longest(spec) // spec.fps[0],
             "pattern": "^[+-]?[0-9]{1,20}$",
             "description": "The least length; instead of num_frames. OpenAI's clients send it as a string.",
         },
         "fps": _one_of(list(spec.fps), spec.fps[0], "Frames per second."),
         "num_conditional_frames": _one_of(conditional, conditional[0], "How many frames of a clip the world goes on from."),
         "prompt_upsampling": _upsampling(model, workflow),
-    }
+    } | _chunks(spec)
+
+
+def _num_frames(spec: DenoiserSpec) -> Schema:
+    """Beyond what one pass makes, every number is allowed where films are made in chunks of a size."""
+    schema = _integers(spec.num_frames, spec.default_num_frames, "Frames; instead of seconds.")
+    most = longest(spec)
+    if most == spec.num_frames.maximum:
+        return schema
+    longer = {"type": "integer", "minimum": spec.num_frames.maximum + 1, "maximum": most}
+    told = {name: schema.pop(name) for name in ("default", "description")}
+    return told | {"anyOf": [schema, longer]}
+
+
+def _chunks(spec: DenoiserSpec) -> dict[str, Schema]:
+    chunks = spec.chunks
+    if chunks is None:
+        return {}
+    shared = "Frames of a chunk that the next one begins with."
+    overlap = {"chunk_overlap": _one_of(list(chunks.overlaps), chunks.overlaps[0], shared)}
+    if chunks.sizes is None:
+        count = IntRange(minimum=1, maximum=chunks.maximum)
+        return {"num_chunks": _integers(count, 1, "Passes of num_frames, each from the end of the one before.")} | overlap
+    size = _integers(chunks.sizes, chunks.default_size, "Frames that each pass of a longer film gives.")
+    return {"chunk_size": size} | overlap
 
 
 def _upsampling(model: ModelSpec, workflow: Workflow) -> Schema:

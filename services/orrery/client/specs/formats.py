@@ -134,15 +134,6 @@ def inference_type(sample: Sample, value: Any, place: Place, key: str) -> None:
     sample.kind = value
 
 
-def not_yet(sample: Sample, value: Any, place: Place, key: str) -> None:  # noqa: ARG001
-    if value is not False:
-        raise place.refuse(key, "videos longer than one pass of the model are not made yet", False)
-
-
-def unused(sample: Sample, value: Any, place: Place, key: str) -> None:
-    """Only says how a feature is used that was not asked for."""
-
-
 PROMPTS: dict[str, Reader] = {"prompt": renamed("prompt", str)}
 
 
@@ -153,7 +144,14 @@ def _numbered(sample: Sample, place: Place) -> None:
     sample.output = f"{place.index}.mp4"
 
 
+AUTOREGRESSIVE = "enable_autoregressive"
+
+
 def _conditioned(sample: Sample, place: Place) -> None:
+    """What says how films are made in chunks counts only if chunks are asked for, as it does to the official script."""
+    if not sample.parameters.pop(AUTOREGRESSIVE, False):
+        sample.parameters.pop("chunk_size", None)
+        sample.parameters.pop("chunk_overlap", None)
     frames = CONDITIONAL_FRAMES[sample.kind]
     if "prompt" not in sample.parameters:
         raise place.refuse("prompt", "there is neither prompt nor prompt_path", "one of them")
@@ -199,9 +197,9 @@ PREDICT25 = Format(
         "guidance": renamed("guidance_scale", int, float),
         "num_steps": renamed("num_inference_steps", int),
         "seed": renamed("seed", int),
-        "enable_autoregressive": not_yet,
-        "chunk_size": unused,
-        "chunk_overlap": unused,
+        "enable_autoregressive": renamed(AUTOREGRESSIVE, bool),
+        "chunk_size": renamed("chunk_size", int),
+        "chunk_overlap": renamed("chunk_overlap", int),
     },
     required=("name", "inference_type"),
     marks=frozenset({"name", "inference_type", "prompt_path", "input_path", "num_output_frames", "guidance", "num_steps"}),

@@ -33,7 +33,7 @@ VIDEO = "video"
 def bodies(settings: GatewaySettings) -> dict[str, Schema]:
     """Schemas by name."""
     world = _fields(settings, WORLDS)
-    changes = {name: world[name] for name in (*CHANGEABLE, *FIELDS)}
+    changes = {name: world[name] for name in (*CHANGEABLE, *FIELDS) if name in world}
     clip = {name: schema for name, schema in world.items() if name != REFERENCE}
     return {
         "CreateVideo": _json(world),
@@ -66,6 +66,9 @@ def _fields(settings: GatewaySettings, workflows: Iterable[Workflow]) -> dict[st
 
 def _either(one: Schema, other: Schema) -> Schema:
     """What one or the other takes."""
+    if "anyOf" in one or "anyOf" in other:
+        kinds = [kind for schema in (one, other) for kind in schema.get("anyOf", [schema])]
+        return {"anyOf": [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]}
     both = {key: value for key, value in one.items() if other.get(key) == value}
     if "enum" in one and "enum" in other:
         both["enum"] = list(dict.fromkeys((*one["enum"], *other["enum"])))

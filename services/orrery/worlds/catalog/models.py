@@ -95,6 +95,26 @@ class UpsamplingSpec(Frozen):
     leave_from_words: int | None = None
 
 
+class ChunkSpec(Frozen):
+    """How films longer than one pass are made: pass after pass, each from the last frames of the one before it.
+
+    Without `sizes` a request counts passes of `num_frames` (Predict2's `num_chunks`). With it `num_frames` is of the film, and
+    each pass makes as many as the network can and gives the first `chunk_size` of them, one of `sizes` (Predict2.5). `overlaps`
+    are how many frames two passes may share, the default first. `seed_step` is added to the seed from pass to pass.
+    """
+
+    maximum: int = 24
+    overlaps: tuple[int, ...] = (1, 5)
+    sizes: IntRange | None = None
+    default_size: int = 0
+    seed_step: int = 0
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest film that is made in chunks of the default size and overlap."""
+        return self.default_size + (self.maximum - 1) * (self.default_size - self.overlaps[0])
+
+
 class DenoiserSpec(Frozen):
     """One transformer with what its sampling needs. `sizes` is by resolution tier, then aspect ratio.
 
@@ -103,6 +123,7 @@ class DenoiserSpec(Frozen):
     `conditional_timestep` is what conditioning frames are said to be at, for checkpoints that tell them from the others.
     `diffusers_samples_posterior` says whether the pipeline draws conditioning latents rather than taking their mean.
     `projects_text` is of a transformer that brings a projection for the text encoder's output.
+    `chunks` is how films of several passes are made, None if they are not.
     """
 
     component: str
@@ -122,6 +143,7 @@ class DenoiserSpec(Frozen):
     conditional_timestep: float | None = None
     diffusers_samples_posterior: bool = True
     projects_text: bool = False
+    chunks: ChunkSpec | None = None
 
     @property
     def all_sizes(self) -> tuple[Size, ...]:

@@ -6,7 +6,7 @@ Sizes, frame counts, guidance and negative prompts are those of the official scr
 
 from __future__ import annotations
 
-from orrery.worlds.catalog.models import DenoiserSpec, IntRange, ModelSpec, Size
+from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, IntRange, ModelSpec, Size
 from orrery.worlds.catalog.upsampling import PREDICT2_UPSAMPLING
 
 NEGATIVE_PROMPT = (
@@ -53,6 +53,7 @@ def _world(component: str, resolution: str, sizes: dict[str, Size], default_num_
         default_guidance_scale=7.0,
         default_negative_prompt=NEGATIVE_PROMPT,
         diffusers_rope_fps=16.0,
+        chunks=ChunkSpec(),
     )
 
 
@@ -105,6 +106,7 @@ MINIATURE = ModelSpec(
         default_guidance_scale=1.0,
         default_negative_prompt="",
         diffusers_rope_fps=16.0,
+        chunks=ChunkSpec(),
     ),
 )
 
