@@ -56,21 +56,15 @@ class Reference:
         self.models_dir = models_dir
         self.tokenizer = T5TokenizerFast.from_pretrained(models_dir / model.text_encoder / "tokenizer")
         self.text_encoder = T5EncoderModel.from_pretrained(models_dir / model.text_encoder).float().eval()
-        self.vae = self.load(AutoencoderKLWan, model.video_tokenizer)
+        self.vae = load(AutoencoderKLWan, models_dir / model.video_tokenizer)
         self.image = self.pipeline(Cosmos2TextToImagePipeline, model.image.component)
         self.world = self.pipeline(Cosmos2VideoToWorldPipeline, model.world.component)
-
-    def load(self, cls: Any, component: str) -> Any:
-        """As `from_pretrained`, which for the transformer does not work without the accelerate package."""
-        model = cls.from_config(cls.load_config(self.models_dir / component))
-        model.load_state_dict(load_file(self.models_dir / component / "diffusion_pytorch_model.safetensors"))
-        return model.eval()
 
     def pipeline(self, cls: Any, component: str) -> Any:
         pipeline = cls(
             text_encoder=self.text_encoder,
             tokenizer=self.tokenizer,
-            transformer=self.load(CosmosTransformer3DModel, component),
+            transformer=load(CosmosTransformer3DModel, self.models_dir / component),
             vae=self.vae,
             scheduler=FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True),
             safety_checker=NoSafetyChecker(),
@@ -79,24 +73,33 @@ class Reference:
         return pipeline
 
     def text2image(self, **arguments: Any) -> Result:
-        return self._run(self.image, **arguments)
+        return kept_run(self.image, **arguments)
 
     def video2world(self, conditioning: np.ndarray, **arguments: Any) -> Result:
         pictures = [Image.fromarray(frame) for frame in conditioning]
         given = {"image": pictures[0]} if len(pictures) == 1 else {"video": pictures}
-        return self._run(self.world, fps=16, **given, **arguments)
+        return kept_run(self.world, fps=16, **given, **arguments)
 
-    def _run(self, pipeline: Any, *, seed: int, **arguments: Any) -> Result:
-        steps: list[torch.Tensor] = []
 
-        def keep(pipe: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            steps.append(tensors["latents"])
-            return tensors
+def load(cls: Any, folder: Path) -> Any:
+    """As `from_pretrained`, which for the transformer does not work without the accelerate package."""
+    model = cls.from_config(cls.load_config(folder))
+    model.load_state_dict(load_file(folder / "diffusion_pytorch_model.safetensors"))
+    return model.eval()
 
-        generator = torch.Generator().manual_seed(seed)
-        output = pipeline(**arguments, generator=generator, callback_on_step_end=keep, output_type="np")
-        frames = output.frames[0] if hasattr(output, "frames") else output.images
-        return Result(steps[-1][0].numpy(), np.rint(frames * 255).astype(np.uint8))
+
+def kept_run(pipeline: Any, *, seed: int, **arguments: Any) -> Result:
+    """What a pipeline makes with a CPU generator of this seed."""
+    steps: list[torch.Tensor] = []
+
+    def keep(pipe: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        steps.append(tensors["latents"])
+        return tensors
+
+    generator = torch.Generator().manual_seed(seed)
+    output = pipeline(**arguments, generator=generator, callback_on_step_end=keep, output_type="np")
+    frames = output.frames[0] if hasattr(output, "frames") else output.images
+    return Result(steps[-1][0].numpy(), np.rint(frames * 255).astype(np.uint8))
 
 
 def stand_in_for_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_script_makes_what_the_catalog_names(models_dir: Path) -> None:
     manifests = installed(models_dir)
-    assert set(manifests) == set(catalog.find("tiny-predict2").components)
+    named = {name for model in catalog.CATALOG for name in catalog.find(model).components}
+    assert set(manifests) == {name for name in named if name.startswith("tiny-")}
     assert all(manifest.random_weights for manifest in manifests.values())
-    assert sum(len(data) for data in contents(models_dir).values()) < 3_000_000
+    assert sum(len(data) for data in contents(models_dir).values()) < 6_000_000
 
 
 def test_another_process_makes_the_same_bytes(models_dir: Path, tmp_path: Path) -> None:
@@ -37,7 +38,8 @@ def test_another_process_makes_the_same_bytes(models_dir: Path, tmp_path: Path) 
     assert contents(tmp_path) == contents(models_dir)
 
 
-def test_only_what_is_broken_is_made_again(models_dir: Path, tmp_path: Path) -> None:
+def test_only_what_is_broken_is_made_again(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "build")
     build = runpy.run_path(str(ROOT / "build" / "tiny.py"))["build"]
     copy = tmp_path / "models"
     shutil.copytree(models_dir, copy)

@@ -57,11 +57,16 @@ TOKENIZER = HubFolder(
 """Of a T5, as transformers saves it."""
 
 SHARED = "nvidia/Cosmos-Predict2-2B-Text2Image"
-"""Whose text encoder and video tokenizer all of Predict2 shares."""
+"""Whose text encoder all of Predict1 and Predict2 shares, and whose video tokenizer all of Predict2."""
 
 SOURCES: dict[str, HubSource] = {
     "t5-11b": HubSource(repository=SHARED, folders=(TEXT_ENCODER, TOKENIZER)),
     "wan2.1-vae": HubSource(repository=SHARED, folders=(VIDEO_TOKENIZER,)),
+    "cv8x8x8-vae": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-7B-Text2World", folders=(VIDEO_TOKENIZER,)),
+    "predict1-7b-text2world": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-7B-Text2World", folders=(TRANSFORMER,)),
+    "predict1-7b-video2world": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-7B-Video2World", folders=(TRANSFORMER,)),
+    "predict1-14b-text2world": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-14B-Text2World", folders=(TRANSFORMER,)),
+    "predict1-14b-video2world": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-14B-Video2World", folders=(TRANSFORMER,)),
     "predict2-2b-text2image": HubSource(repository="nvidia/Cosmos-Predict2-2B-Text2Image", folders=(TRANSFORMER,)),
     "predict2-2b-video2world-720p16": HubSource(repository="nvidia/Cosmos-Predict2-2B-Video2World", folders=(TRANSFORMER,)),
     "predict2-14b-text2image": HubSource(repository="nvidia/Cosmos-Predict2-14B-Text2Image", folders=(TRANSFORMER,)),
