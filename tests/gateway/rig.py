@@ -69,8 +69,10 @@ class Rig:
         ref = ArtifactRef.model_validate(request["conditioning"])
         return load(bytes(await self.artifacts.get(ref)))["frames"]
 
-    async def work(self, job_id: str, *, failing: dict[str, dict[str, Any]] | None = None, media: bytes = VIDEO) -> None:
-        await Worker(self.jobs, self.artifacts, failing or {}, media).finish(job_id)
+    async def work(
+        self, job_id: str, *, failing: dict[str, dict[str, Any]] | None = None, media: bytes = VIDEO, pause: float = 0.0
+    ) -> None:
+        await Worker(self.jobs, self.artifacts, failing or {}, media, pause).finish(job_id)
 
 
 @asynccontextmanager
@@ -87,12 +89,16 @@ async def rig_of(jobs: MemoryJobs | None = None, *, quotas: Quotas | None = None
 
 @dataclass
 class Worker:
-    """Does every task of a job, whatever its stage. `failing` gives errors by stage, `media` is what every job makes."""
+    """Does every task of a job, whatever its stage.
+
+    `failing` gives errors by stage, `media` is what every job makes, `pause` seconds are what each task takes at least.
+    """
 
     jobs: MemoryJobs
     artifacts: ObjectArtifacts
     failing: dict[str, dict[str, Any]] = field(default_factory=dict)
     media: bytes = VIDEO
+    pause: float = 0.0
 
     async def finish(self, job_id: str) -> None:
         """Raises `TimeoutError` if it takes a minute: then somebody else holds a task and does not do it."""
@@ -105,6 +111,7 @@ class Worker:
                 await self.do(claim)
 
     async def do(self, claim: Claim) -> None:
+        await asyncio.sleep(self.pause)
         if claim.task.stage in self.failing:
             await self.jobs.fail(claim, self.failing[claim.task.stage], retry=False)
             return
