@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from e2e.stack import Stack, running
+from orrery.embedded.settings import free_ports
+from stages.language_model import LanguageModel, listening
 from tiny import built
 
 
@@ -13,3 +17,33 @@ from tiny import built
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny components. Tests that change some do it to a copy."""
     return built(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def triton_http_port() -> int:
+    """Where the shared Orrery's Triton speaks HTTP."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def language_model() -> Iterator[LanguageModel]:
+    """Whom the shared Orrery asks to rewrite prompts."""
+    with listening() as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, models_dir: Path, triton_http_port: int, language_model: LanguageModel
+) -> Iterator[Stack]:
+    """One Orrery for all tests that need no other, with every door open: HTTP, gRPC, and Triton's own two."""
+    home, port = tmp_path_factory.mktemp("orrery"), str(triton_http_port)
+    told = {
+        "ORRERY_WEBHOOK_ALLOW_PRIVATE": "true",
+        "ORRERY_PROMPT_UPSAMPLING": "on_request",
+        "ORRERY_UPSAMPLER_URL": language_model.url,
+        "ORRERY_UPSAMPLER_MODEL": "reason1-7b",
+        "ORRERY_UPSAMPLER_API_KEY": "sesame",
+    }
+    with running(home, models_dir, "--triton-http-port", port, ensemble=True, **told) as started:
+        yield started

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=30.0)
     parser.add_argument("--full", action="store_true", help="queues of 10^4 and 10^5 tasks too")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, running(Path(home), chosen.models_dir) as stack:
+    with tempfile.TemporaryDirectory() as home, running(Path(home), chosen.models_dir, ensemble=True) as stack:
         headline = overhead.run(stack, chosen.models_dir, chosen.out, chosen.jobs)
         headline |= urgency.run(stack, chosen.out, chosen.rounds)
         headline |= idle.run(stack, chosen.out, chosen.idle_seconds)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+from redis.asyncio import Redis
 
 from chaos.adversary import attack, schedule
 from chaos.customers import Order, collect, contents, orders, submit_all
 from chaos.fleet import LEASE_SECONDS, Fleet
 from chaos.verdict import Verdict, judge
+from orrery.jobs.keys import EVENTS
 from orrery.jobs.records import Event
 from orrery.jobs.redis import RedisJobs
 
@@ -87,11 +88,16 @@ async def until_ready(url: str, *, seconds: float = 180.0) -> None:
 
 async def history(valkey_port: int) -> list[Event]:
     """Every event so far, oldest first."""
-    found: list[Event] = []
-    jobs = RedisJobs.connect(f"redis://127.0.0.1:{valkey_port}/0", lease=LEASE_SECONDS)
-    async with aclosing(jobs), aclosing(jobs.events(after="0")) as events:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                async for event in events:
-                    found.append(event)  # noqa: PERF401 - what came before the time-out is kept
-    return found
+    url = f"redis://127.0.0.1:{valkey_port}/0"
+    async with Redis.from_url(url, decode_responses=True) as client:
+        ((newest, _),) = await client.xrevrange(EVENTS, count=1)
+    jobs = RedisJobs.connect(url, lease=LEASE_SECONDS)
+    async with asyncio.timeout(60), aclosing(jobs), aclosing(jobs.events(after="0")) as events:
+        return [event async for event in up_to(events, newest)]
+
+
+async def up_to(events: AsyncIterator[Event], last: str) -> AsyncIterator[Event]:
+    async for event in events:
+        yield event
+        if event.id == last:
+            return

