@@ -28,7 +28,7 @@ def main() -> None:
     whole = things.clips(torch.arange(min(2, len(things)), device=device))
     print(f"tokenizer: {tokenizer.psnr(vae, whole):.1f} dB", flush=True)
     networks = denoisers.train(arguments.work, recipe, encoded, texts, device)
-    choice = Choice()
+    choice = Choice(steps=arguments.steps)
     scores = scoring.score(Studio.of(vae, networks, encoded), arguments.prompts, choice)
     scoring.show(scores)
     curves.plot(arguments.work, arguments.work / "losses.png")
@@ -48,6 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--denoiser-steps", type=int)
     parser.add_argument("--scenes", type=int)
     parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
+    parser.add_argument("--steps", type=int, default=Choice.steps, help="of the sampler, when it is scored")
     return parser.parse_args()
 
 

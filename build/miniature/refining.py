@@ -36,7 +36,7 @@ def main() -> None:
     firsts = latents.compute(arguments.work, vae, things.to(device), device, batch=1024, frames=1)
     firsts = replace(firsts, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
     refine(arguments.work, recipe, networks, firsts, texts)
-    choice = Choice()
+    choice = Choice(steps=arguments.steps)
     scores = scoring.score(Studio.of(vae, networks, firsts), arguments.prompts, choice)
     scoring.show(scores)
     components.save(arguments.out, vae, networks, firsts.mean, firsts.std)
@@ -92,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the components")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
     parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
+    parser.add_argument("--steps", type=int, default=Choice.steps, help="of the sampler, when it is scored")
     return parser.parse_args()
 
 

@@ -23,7 +23,7 @@ MODEL = find("miniature")
 
 
 def train(folder: Path, program: str = "miniature", *words: str) -> str:
-    command = [sys.executable, "-m", program, "--recipe", "smoke", "--prompts", "1", *words]
+    command = [sys.executable, "-m", program, "--recipe", "smoke", "--prompts", "1", "--steps", "2", *words]
     command += ["--work", str(folder / "work"), "--out", str(folder / "components")]
     # Threads that spin while they wait take each other's time where there are fewer processors than programs.
     environment = os.environ | {"PYTHONPATH": str(ROOT / "build"), "OMP_WAIT_POLICY": "PASSIVE"}
