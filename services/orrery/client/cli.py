@@ -36,7 +36,7 @@ def up(
     port: Annotated[int, typer.Option(help="The gateway's port.")] = DEFAULT_PORT,
     grpc_port: Annotated[int | None, typer.Option(help="The gateway's gRPC port; any free one if not given.")] = None,
     host: Annotated[str, typer.Option(help="The gateway's address.")] = "127.0.0.1",
-    model: Annotated[str | None, typer.Option(help="The default model.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="To be served; of several the first is the default.")] = None,
     transformer: Annotated[str, typer.Option(help="in_process, or bls: as a Triton model of its own.")] = "in_process",
     triton_port: Annotated[int | None, typer.Option(help="Triton's gRPC port; any free one if not given.")] = None,
     triton_http_port: Annotated[int | None, typer.Option(help="Triton's HTTP port; it speaks none if not given.")] = None,
@@ -47,7 +47,7 @@ def up(
 
     keys.refuse_exposure(host)
     settings = on_free_ports(home, _components(models_dir), gateway_port=port, grpc_port=grpc_port, triton_port=triton_port)
-    settings = replace(settings, gateway_host=host, model=model, transformer=transformer, stages=stages)
+    settings = replace(settings, gateway_host=host, models=tuple(model or ()), transformer=transformer, stages=stages)
     settings = replace(settings, triton_http_port=triton_http_port)
     asyncio.run(_up(settings))
 

@@ -15,7 +15,10 @@ PORTS = range(20_000, 30_000)
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """Everything is written below `home`; every port is on `host` except the gateway's two, which are on `gateway_host`."""
+    """Everything is written below `home`; every port is on `host` except the gateway's two, which are on `gateway_host`.
+
+    The first of `models` is the default; none is the catalog's.
+    """
 
     home: Path
     models_dir: Path
@@ -28,7 +31,7 @@ class EmbeddedSettings:
     dispatcher_port: int
     gateway_host: str = "127.0.0.1"
     host: str = "127.0.0.1"
-    model: str | None = None
+    models: tuple[str, ...] = ()
     transformer: str = "in_process"
     stages: int = 1
     triton_http_port: int | None = None

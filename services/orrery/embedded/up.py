@@ -91,11 +91,11 @@ def _webhook_secret(path: Path) -> str:
 
 
 def _environment(settings: EmbeddedSettings) -> dict[str, str]:
-    model = settings.model or DEFAULT_MODEL
+    models = settings.models or (DEFAULT_MODEL,)
     return {
-        "ORRERY_DEFAULT_MODEL": model,
-        "ORRERY_MODELS": model,
-        "ORRERY_RANDOM_WEIGHTS": model if _untrained(model, settings.models_dir) else "",
+        "ORRERY_DEFAULT_MODEL": models[0],
+        "ORRERY_MODELS": ",".join(models),
+        "ORRERY_RANDOM_WEIGHTS": ",".join(model for model in models if _untrained(model, settings.models_dir)),
         "ORRERY_REDIS_URL": settings.redis_url,
         "ORRERY_ARTIFACTS_URL": settings.artifacts_url,
         "ORRERY_HOST": settings.gateway_host,
@@ -110,8 +110,9 @@ def _untrained(model: str, models_dir: Path) -> bool:
 
 
 def _components(settings: EmbeddedSettings) -> tuple[str, ...]:
-    """Those of the served model. Raises `ComponentUnusable` naming what is not installed."""
-    wanted = find(settings.model or DEFAULT_MODEL).components
+    """Those of the served models. Raises `ComponentUnusable` naming what is not installed."""
+    models = settings.models or (DEFAULT_MODEL,)
+    wanted = tuple(dict.fromkeys(name for model in models for name in find(model).components))
     missing = sorted(set(wanted) - set(installed(settings.models_dir)))
     if missing:
         raise ComponentUnusable(f"{settings.models_dir} has no components {missing}")
