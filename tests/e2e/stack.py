@@ -108,7 +108,7 @@ def start(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False,
     The stages that only Triton's ensemble needs are there if `ensemble` is: each costs seconds of importing torch.
     """
     (port,) = free_ports(1)
-    hosted = {} if ensemble or "ORRERY_UPSAMPLER_URL" in os.environ else {"ORRERY_STAGES": ",".join(GATEWAYS_STAGES)}
+    hosted = {} if ensemble else {"ORRERY_STAGES": ",".join(GATEWAYS_STAGES)}
     command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home)]
     command += ["--models-dir", str(models_dir), "--model", TINY]
     home.mkdir(parents=True, exist_ok=True)
