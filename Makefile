@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
+WHOLE := tests/chaos tests/e2e tests/examples tests/observability
 PYTHON_FILES := services tests build examples helm/orrery/files
 
-.PHONY: miniature help demo test test-compose test-helm check format bench chaos up config locks presets stubs docs models clean
+.PHONY: miniature help demo test test-whole test-parts test-compose test-helm check format bench chaos up config locks presets stubs docs models clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +26,16 @@ miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniatur
 demo: $(VENV)/.ready  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
 	$(BIN)/orrery demo
 
+# Half of the time of the tests passes with waiting for processes that start, and another half with computing in one process.
 test: $(VENV)/.ready  ## Set up, then run every test but those of test-compose
-	$(BIN)/python -m pytest --ignore=tests/compose
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-whole test-parts
+
+test-whole: $(VENV)/.ready  ## Run the tests of whole Orrerys, then print how it went
+	@mkdir -p .orrery
+	@$(BIN)/python -m pytest $(WHOLE) >.orrery/test-whole.log 2>&1; status=$$?; cat .orrery/test-whole.log; exit $$status
+
+test-parts: $(VENV)/.ready  ## Run the other tests
+	$(BIN)/python -m pytest --ignore=tests/compose $(WHOLE:%=--ignore=%)
 
 test-compose: $(VENV)/.ready  ## Build the images, then test docker compose up (starts a Docker engine where none runs: root on Debian)
 	$(BIN)/python -m pytest tests/compose
