@@ -16,6 +16,7 @@ import string
 from pathlib import Path
 
 import tiny_predict1
+import tiny_predict25
 from diffusers import AutoencoderKLWan
 from tiny_parts import TEXT_WIDTH, Recipe, randomise, seeded, transformer
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
@@ -67,6 +68,7 @@ COMPONENTS: dict[str, Recipe] = {
         lambda folder: transformer(folder, in_channels=17, rope_scale=(1.0, 3.0, 3.0)), shown_by=TOKENIZER
     ),
     **tiny_predict1.COMPONENTS,
+    **tiny_predict25.COMPONENTS,
 }
 
 

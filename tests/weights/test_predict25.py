@@ -30,7 +30,7 @@ TINY = Variant(
     extra=PROJECTION,
 )
 SAME_WITHOUT = TINY.model_copy(update={"generation": predict2.GENERATION, "name": "Tiny Predict2", "extra": {}})
-TABLE = {"predict2.5-2b": TINY, "predict2.5-2b-distilled": TINY, "tiny-predict2": SAME_WITHOUT}
+TABLE = {"predict2.5-2b-base": TINY, "predict2.5-2b-base-distilled": TINY, "tiny-predict2": SAME_WITHOUT}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def made(state: dict[str, torch.Tensor], folder: Path, name: str, file: str) -> 
 
 
 def test_a_released_file_becomes_the_same_network(state: dict[str, torch.Tensor], network: Any, tmp_path: Path) -> None:
-    made(state, tmp_path, "predict2.5-2b", "81edfebe-bd6a-4039-8c1d-737df1a790bf_ema_bf16.pt")
-    loaded = load_module(CosmosTransformer3DModel, tmp_path / "models" / "predict2.5-2b", torch.device("cpu"))
+    made(state, tmp_path, "predict2.5-2b-base", "81edfebe-bd6a-4039-8c1d-737df1a790bf_ema_bf16.pt")
+    loaded = load_module(CosmosTransformer3DModel, tmp_path / "models" / "predict2.5-2b-base", torch.device("cpu"))
     assert {key: loaded.config[key] for key in PROJECTION} == PROJECTION
     theirs = network.state_dict()
     assert {f"crossattn_proj.0.{part}" for part in ("weight", "bias")} < set(theirs)
@@ -68,25 +68,25 @@ def test_it_is_never_taken_for_predict2(state: dict[str, torch.Tensor], tmp_path
 
 def test_nor_predict2_for_it(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     older = {name: tensor for name, tensor in state.items() if "crossattn_proj" not in name}
-    with pytest.raises(CheckpointUnknown, match=r"Tiny Predict2; predict2\.5-2b is Tiny Predict2\.5"):
-        made(older, tmp_path, "predict2.5-2b", "model.pt")
+    with pytest.raises(CheckpointUnknown, match=r"Tiny Predict2; predict2\.5-2b-base is Tiny Predict2\.5"):
+        made(older, tmp_path, "predict2.5-2b-base", "model.pt")
 
 
 def test_half_a_projection_is_refused(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     del state["net.crossattn_proj.0.bias"]
     with pytest.raises(CheckpointUnknown, match=r"crossattn_proj\.0\.bias"):
-        made(state, tmp_path, "predict2.5-2b", "model.pt")
+        made(state, tmp_path, "predict2.5-2b-base", "model.pt")
 
 
 def test_a_file_by_whose_name_it_is_another_checkpoint_is_refused(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """The distilled network has the same tensors; run as the other it would make noise."""
-    with pytest.raises(CheckpointUnknown, match=r"released as predict2\.5-2b-distilled"):
-        made(state, tmp_path, "predict2.5-2b", "575edf0f-d973-4c74-b52c-69929a08d0a5_ema_bf16.pt")
+    with pytest.raises(CheckpointUnknown, match=r"released as predict2\.5-2b-base-distilled"):
+        made(state, tmp_path, "predict2.5-2b-base", "575edf0f-d973-4c74-b52c-69929a08d0a5_ema_bf16.pt")
     assert not (tmp_path / "models").exists()
     made(state, tmp_path, "mine", "575edf0f-d973-4c74-b52c-69929a08d0a5_ema_bf16.pt")
 
 
-@pytest.mark.parametrize(("name", "billions"), [("predict2.5-2b", 2.059), ("predict2.5-14b", 14.368)])
+@pytest.mark.parametrize(("name", "billions"), [("predict2.5-2b-base", 2.059), ("predict2.5-14b-base", 14.368)])
 def test_the_released_networks_have_the_published_sizes(name: str, billions: float) -> None:
     with torch.device("meta"):
         network = CosmosTransformer3DModel(**VARIANTS[name].config)

@@ -35,18 +35,18 @@ def _variant(size: str, heads: int, layers: int) -> Variant:
 _2B, _14B = _variant("2B", 16, 28), _variant("14B", 40, 36)
 
 VARIANTS = {
-    "predict2.5-2b": _2B,
-    "predict2.5-2b-pretrained": _2B,
-    "predict2.5-2b-distilled": _2B,
-    "predict2.5-14b": _14B,
-    "predict2.5-14b-pretrained": _14B,
+    "predict2.5-2b-base": _2B,
+    "predict2.5-2b-base-pretrained": _2B,
+    "predict2.5-2b-base-distilled": _2B,
+    "predict2.5-14b-base": _14B,
+    "predict2.5-14b-base-pretrained": _14B,
 }
 
 FILES = {
-    "81edfebe-": "predict2.5-2b",
-    "d20b7120-": "predict2.5-2b-pretrained",
-    "575edf0f-": "predict2.5-2b-distilled",
-    "e21d2a49-": "predict2.5-14b",
-    "54937b8c-": "predict2.5-14b-pretrained",
+    "81edfebe-": "predict2.5-2b-base",
+    "d20b7120-": "predict2.5-2b-base-pretrained",
+    "575edf0f-": "predict2.5-2b-base-distilled",
+    "e21d2a49-": "predict2.5-14b-base",
+    "54937b8c-": "predict2.5-14b-base-pretrained",
 }
 """How the name of a released file begins, and the component that it is."""

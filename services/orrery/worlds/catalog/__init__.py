@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orrery.worlds.catalog import predict1, predict2
+from orrery.worlds.catalog import predict1, predict2, predict25
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.errors import UnknownModel
 
 DEFAULT_MODEL = predict2.MINIATURE.name
-CATALOG: dict[str, ModelSpec] = {model.name: model for model in (*predict2.MODELS, *predict1.MODELS)}
+CATALOG: dict[str, ModelSpec] = {model.name: model for model in (*predict2.MODELS, *predict1.MODELS, *predict25.MODELS)}
 
 
 def find(name: str) -> ModelSpec:

@@ -59,7 +59,22 @@ TOKENIZER = HubFolder(
 SHARED = "nvidia/Cosmos-Predict2-2B-Text2Image"
 """Whose text encoder all of Predict1 and Predict2 shares, and whose video tokenizer all of Predict2."""
 
+QWEN_TOKENIZER = HubFolder(
+    folder="tokenizer",
+    into="tokenizer",
+    needed=(("tokenizer_config.json",), ("tokenizer.json", "vocab.json")),
+    wanted=(*TOKENIZER.wanted, "vocab.json", "merges.txt", "chat_template.jinja"),
+)
+
+
+def _predict25(*folders: HubFolder) -> HubSource:
+    """The one checkpoint of Predict2.5 that the hub is known to have in diffusers' layout; others are converted from `.pt`."""
+    return HubSource(repository="nvidia/Cosmos-Predict2.5-2B", revision="diffusers/base/post-trained", folders=folders)
+
+
 SOURCES: dict[str, HubSource] = {
+    "cosmos-reason1-7b": _predict25(TEXT_ENCODER, QWEN_TOKENIZER),
+    "predict2.5-2b-base": _predict25(TRANSFORMER),
     "t5-11b": HubSource(repository=SHARED, folders=(TEXT_ENCODER, TOKENIZER)),
     "wan2.1-vae": HubSource(repository=SHARED, folders=(VIDEO_TOKENIZER,)),
     "cv8x8x8-vae": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-7B-Text2World", folders=(VIDEO_TOKENIZER,)),

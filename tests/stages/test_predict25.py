@@ -1,0 +1,112 @@
+"""Predict2.5 in diffusers' numerics is what diffusers' pipeline makes; in official ones it differs where it is meant to."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orrery.stages.denoiser import official_noise
+from orrery.worlds import catalog
+from orrery.worlds.catalog.models import Workflow
+from orrery.worlds.plan import ArtifactRef
+from orrery.worlds.planner import plan
+from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from stages.reference import Result
+from stages.reference25 import Reference25, stand_in_for_torchvision25
+from stages.setting import PlainCall, Stages, clip, run_plan
+
+MODEL = catalog.find("tiny-predict25")
+PROMPT = "A robot arm welds the door of a red car, sparks fly"
+
+
+@pytest.fixture(scope="module")
+def reference(models_dir: Path) -> Reference25:
+    return Reference25(models_dir, MODEL)
+
+
+@pytest.fixture(autouse=True)
+def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_for_torchvision25(monkeypatch)
+
+
+def request_of(frames: np.ndarray | None, **asked: object) -> WorldRequest:
+    values = {"prompt": PROMPT, "numerics": "diffusers", "num_inference_steps": 5, "num_frames": 13, "size": "96x96", **asked}
+    if frames is None:
+        return settle(RequestedWorld.model_validate(values), MODEL, Workflow.TEXT2WORLD)
+    ref = ArtifactRef(digest=hashlib.sha256(frames.tobytes()).hexdigest(), size=frames.nbytes)
+    values["num_conditional_frames"] = len(frames)
+    return settle(RequestedWorld.model_validate(values), MODEL, Workflow.VIDEO2WORLD, conditioning=ref)
+
+
+def served(request: WorldRequest, stages: Stages, frames: np.ndarray | None) -> Result:
+    uploads = {request.conditioning.digest: frames} if request.conditioning and frames is not None else {}
+    done = run_plan(plan(request, MODEL), stages, uploads)
+    return Result(done["denoise"]["latents"], done["decode_video"]["frames"])
+
+
+def arguments_of(request: WorldRequest) -> dict[str, object]:
+    t, h, w = MODEL.compression.latent_shape(request.num_frames, request.size.height, request.size.width)
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "height": request.size.height,
+        "width": request.size.width,
+        "num_frames": request.num_frames,
+        "num_inference_steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
+        "latents": official_noise(request.seed, (1, 16, t, h, w)),
+        "seed": request.seed,
+    }
+
+
+def assert_equal(ours: Result, theirs: Result, *, exactly: bool) -> None:
+    """Conditioning latents are divided by their deviation here and multiplied by its inverse there: the last bit differs."""
+    assert ours.latents.shape == theirs.latents.shape
+    assert np.array_equal(ours.latents, theirs.latents) if exactly else np.abs(ours.latents - theirs.latents).max() <= 5e-5
+    assert ours.frames.shape == theirs.frames.shape
+    assert np.abs(ours.frames.astype(int) - theirs.frames.astype(int)).max() <= 1
+    assert theirs.frames.std() > 20, "a flat picture would be equal to anything"
+
+
+@pytest.mark.parametrize(("seed", "size"), [(0, "96x96"), (2**32 - 1, "176x96")])
+def test_text2world_is_that_of_diffusers(seed: int, size: str, reference: Reference25, stages: Stages) -> None:
+    request = request_of(None, seed=seed, size=size)
+    assert request.num_conditional_frames == 0
+    assert_equal(served(request, stages, None), reference.world(None, **arguments_of(request)), exactly=True)
+
+
+@pytest.mark.parametrize(("seed", "size"), [(0, "96x96"), (7, "96x128")])
+@pytest.mark.parametrize("source", ["image", "clip of 1", "clip of 5"])
+def test_video2world_is_that_of_diffusers(source: str, seed: int, size: str, reference: Reference25, stages: Stages) -> None:
+    width, height = map(int, size.split("x"))
+    frames = clip(5 if source == "clip of 5" else 1, height, width, seed)
+    request = request_of(frames, seed=seed, size=size)
+    theirs = reference.world(frames, as_image=source == "image", **arguments_of(request))
+    assert_equal(served(request, stages, frames), theirs, exactly=False)
+
+
+def test_without_guidance_too(reference: Reference25, stages: Stages) -> None:
+    request = request_of(None, guidance_scale=0.0)
+    assert_equal(served(request, stages, None), reference.world(None, **arguments_of(request)), exactly=True)
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "", "wörld 世界 <|im_end|> " * 40, "a " * 600])
+def test_text_is_what_the_pipeline_feeds_its_transformer(prompt: str, reference: Reference25, stages: Stages) -> None:
+    """Projected once in the text stage, to the bits of what the transformer of the pipeline projects at every step."""
+    assert MODEL.world is not None
+    call = {"component": MODEL.text_encoder, "prompt": prompt, "projection": MODEL.world.component}
+    ours = stages["text_encoder"].run(call, PlainCall(stages))["text_embeddings"]
+    assert ours.shape == (512, 32)
+    assert np.array_equal(ours, reference.text(prompt))
+
+
+def test_official_numerics_are_not_those_of_diffusers(stages: Stages) -> None:
+    """One evaluation more, and levels cut to thousandths."""
+    theirs = served(request_of(None), stages, None).latents
+    official = served(request_of(None, numerics="official"), stages, None).latents
+    cut = served(request_of(None, numerics="official", num_inference_steps=4), stages, None).latents
+    assert np.abs(official - theirs).max() > 1e-2
+    assert 1e-4 < np.abs(cut - theirs).max() < 0.5, "as many evaluations: only what the network is told differs"
