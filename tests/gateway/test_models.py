@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.rig import Rig
+from gateway.rig import Rig, rig_of
 
 MODEL = "tiny-predict2"
 
@@ -60,3 +60,18 @@ async def test_a_body_is_valid_exactly_if_it_is_taken(rig: Rig, workflow: str, f
     if workflow == "text2image" and valid:
         return  # it would be waited for
     assert ((await rig.client.post(url, json=body)).status_code == 200) == valid
+
+
+async def test_a_lora_that_is_offered_may_be_named_and_no_other() -> None:
+    async with rig_of(loras=("ink",)) as rig:
+        model = (await rig.client.get(f"/v1/models/{MODEL}")).json()
+        assert model["parameters"]["text2world"]["lora"]["allowed"] == ["ink"]
+        taken = await rig.client.post("/v1/videos", json={"prompt": "a ball", "lora": "ink", "lora_scale": 0.5})
+        assert (taken.status_code, taken.json()["parameters"]["lora"]) == (202, "ink")
+        other = await rig.client.post("/v1/videos", json={"prompt": "a ball", "lora": "oil"})
+        assert (other.status_code, other.json()["error"]["allowed"]) == (422, ["ink"])
+
+
+async def test_where_none_is_offered_none_may_be_named(rig: Rig) -> None:
+    refused = await rig.client.post("/v1/videos", json={"prompt": "a ball", "lora": "ink"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "lora")

@@ -117,3 +117,27 @@ def test_add_wants_to_know_what_a_stranger_is(models: Path) -> None:
     assert done.exit_code == 0
     assert "mine: without previews" in done.stderr
     assert read_manifest(models / "mine").latent_rgb is None
+
+
+def a_lora(models: Path, name: str) -> Path:
+    """Its weights are not looked at by whoever counts files."""
+    (models / name).mkdir()
+    (models / name / "pytorch_lora_weights.safetensors").write_bytes(b"weights")
+    return models / name
+
+
+def test_a_lora_is_added_listed_and_verified_like_any_component(models: Path) -> None:
+    folder = a_lora(models, "ink")
+    assert orrery("models", "add", folder, "--kind", "lora").exit_code == 0
+    (listed_one,) = json.loads(orrery("models", "list", "--models-dir", models, "--json").stdout)["loras"]
+    assert (listed_one["name"], listed_one["kind"], listed_one["state"], listed_one["size"]) == ("ink", "lora", "installed", 7)
+    assert "loras\n  ink" in orrery("models", "list", "--models-dir", models).stdout
+    assert orrery("models", "verify", "ink", "--models-dir", models).exit_code == 0
+    spoilt(folder / "pytorch_lora_weights.safetensors")
+    (broken,) = json.loads(orrery("models", "list", "--models-dir", models, "--json", "--verify").stdout)["loras"]
+    assert broken["state"] == "broken"
+
+
+def test_add_wants_the_file_of_a_lora(models: Path) -> None:
+    (models / "ink").mkdir()
+    assert "pytorch_lora_weights" in str(orrery("models", "add", models / "ink", "--kind", "lora").exception)

@@ -12,9 +12,10 @@ from orrery.worlds.catalog import find
 from orrery.worlds.catalog.models import ChunkSpec, IntRange, ModelSpec, Workflow
 from orrery.worlds.contracts import CONTRACTS
 from orrery.worlds.errors import InvalidField
+from orrery.worlds.parameters import parameters_of
 from orrery.worlds.plan import ArtifactRef, Plan, TaskOutput
 from orrery.worlds.planner import plan
-from orrery.worlds.requests import MAX_SEED, RequestedWorld, WorldRequest, asked_again, parameters_of, settle
+from orrery.worlds.requests import MAX_SEED, RequestedWorld, WorldRequest, asked_again, settle
 from orrery.worlds.schemas import schema_of
 
 COUNTED = find("tiny-predict2")

@@ -10,7 +10,8 @@ from orrery.worlds.catalog import find
 from orrery.worlds.catalog.models import OutputFormat, Sampler, Size, Workflow
 from orrery.worlds.catalog.predict2 import NEGATIVE_PROMPT
 from orrery.worlds.errors import InvalidField, UnknownModel
-from orrery.worlds.requests import Numerics, RequestedWorld, WorldRequest, parameters_of, settle
+from orrery.worlds.parameters import parameters_of
+from orrery.worlds.requests import Numerics, RequestedWorld, WorldRequest, settle
 
 RELEASED = find("predict2-2b")
 

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from orrery.worlds.catalog import CATALOG, find
 from orrery.worlds.catalog.models import ModelSpec, Workflow
 from orrery.worlds.errors import InvalidField
-from orrery.worlds.requests import RequestedWorld, parameters_of, settle
+from orrery.worlds.parameters import parameters_of
+from orrery.worlds.requests import RequestedWorld, settle
 from orrery.worlds.schemas import schema_of
 
 SERVED = [(model, workflow) for model in CATALOG.values() for workflow in model.workflows]

@@ -43,20 +43,25 @@ def list_(
     digests: Annotated[bool, typer.Option("--verify", help="Reads every file, which takes its time.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The catalog: which components each model needs, and which of them are here. The miniature's come with the package."""
-    from orrery.weights.inventory import stock
+    """The catalog: which components each model needs, and which of them are here; LoRAs too. The miniature is in the package."""
+    from orrery.weights.inventory import loras, stock
 
-    found = stock(models_dir, digests=digests)
+    found, beside = stock(models_dir, digests=digests), loras(models_dir, digests=digests)
     if as_json:
-        told = json.dumps({"models": [one.model_dump(mode="json") | {"complete": one.complete} for one in found]})
+        models = [one.model_dump(mode="json") | {"complete": one.complete} for one in found]
+        told = json.dumps({"models": models, "loras": [one.model_dump(mode="json") for one in beside]})
     else:
-        told = "\n".join(line for one in found for line in _lines(one))
+        told = "\n".join([*(line for one in found for line in _lines(one)), *_named_loras(beside)])
     typer.echo(told)
 
 
 def _lines(stock: Stock) -> list[str]:
     head = f"{stock.model}  {'complete' if stock.complete else 'not complete'}  {stock.description}"
     return [head, *("  " + "  ".join(_words(one)).rstrip() for one in stock.components)]
+
+
+def _named_loras(found: tuple[Found, ...]) -> list[str]:
+    return ["loras", *("  " + "  ".join(_words(one)).rstrip() for one in found)] if found else []
 
 
 def _words(one: Found) -> list[str]:

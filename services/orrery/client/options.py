@@ -65,6 +65,8 @@ class WorldOptions:
     numerics: Annotated[str | None, typer.Option(autocompletion=complete_with(Numerics))] = None
     output_format: Annotated[str | None, typer.Option(autocompletion=complete_with(OutputFormat))] = None
     prompt_upsampling: Annotated[bool | None, typer.Option(help="Whether a language model rewrites the prompt first.")] = None
+    lora: Annotated[str | None, typer.Option(help="A LoRA that the gateway offers.")] = None
+    lora_scale: Annotated[float | None, typer.Option(help="How strong it is; 1 if not given.")] = None
     priority: Annotated[str | None, typer.Option(autocompletion=complete_with(PRIORITIES))] = None
     expires_after: Annotated[int | None, typer.Option(help="Seconds that the job is kept after its end.")] = None
     webhook_url: Annotated[str | None, typer.Option(help="Is told of the job's end.")] = None

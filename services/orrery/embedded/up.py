@@ -20,7 +20,7 @@ import httpx
 from orrery.embedded.processes import Processes, Program, orrery
 from orrery.embedded.settings import EmbeddedSettings, free_ports
 from orrery.worlds.catalog import DEFAULT_MODEL, find
-from orrery.worlds.components import installed
+from orrery.worlds.components import ComponentKind, installed
 from orrery.worlds.errors import ComponentUnusable, StageUnavailable
 
 Say = Callable[[str], None]
@@ -95,6 +95,7 @@ def _environment(settings: EmbeddedSettings) -> dict[str, str]:
     return {
         "ORRERY_DEFAULT_MODEL": models[0],
         "ORRERY_MODELS": ",".join(models),
+        "ORRERY_LORAS": ",".join(_loras(settings.models_dir)),
         "ORRERY_RANDOM_WEIGHTS": ",".join(model for model in models if _untrained(model, settings.models_dir)),
         "ORRERY_REDIS_URL": settings.redis_url,
         "ORRERY_ARTIFACTS_URL": settings.artifacts_url,
@@ -116,7 +117,12 @@ def _components(settings: EmbeddedSettings) -> tuple[str, ...]:
     missing = sorted(set(wanted) - set(installed(settings.models_dir)))
     if missing:
         raise ComponentUnusable(f"{settings.models_dir} has no components {missing}")
-    return wanted
+    return (*wanted, *_loras(settings.models_dir))
+
+
+def _loras(models_dir: Path) -> tuple[str, ...]:
+    """Every one that is installed is offered; whether it fits the model shows when it is used."""
+    return tuple(name for name, one in installed(models_dir).items() if one.kind is ComponentKind.LORA)
 
 
 def _stages(settings: EmbeddedSettings, environment: dict[str, str]) -> tuple[Program, ...]:

@@ -18,9 +18,10 @@ Infer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 class BlsEngine:
     """Asks the `transformer` stage for each evaluation, so that any backend of Triton can serve it."""
 
-    def __init__(self, infer: Infer, component: str, device: torch.device):
+    def __init__(self, infer: Infer, network: Mapping[str, Any], device: torch.device):
+        """`network` are the values of the contract that say which network is wanted."""
         self._infer = infer
-        self._component = component
+        self._network = network
         self._device = device
 
     def __call__(
@@ -33,7 +34,7 @@ class BlsEngine:
     ) -> torch.Tensor:
         """See `Engine`."""
         values: dict[str, Any] = {
-            "component": self._component,
+            **self._network,
             "hidden_states": _array(hidden_states),
             "timestep": _array(timestep).reshape(1, 1, -1, 1, 1),
             "encoder_hidden_states": _array(encoder_hidden_states),

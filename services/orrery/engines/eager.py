@@ -21,6 +21,12 @@ class EagerEngine:
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
         self._module.register_to_config(concat_padding_mask=False)
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """Whose layers a LoRA changes."""
+        network: torch.nn.Module = self._module
+        return network
+
     @torch.inference_mode()
     def __call__(
         self,

@@ -35,6 +35,8 @@ CHANGEABLE = (
     "sampler",
     "numerics",
     "prompt_upsampling",
+    "lora",
+    "lora_scale",
 )
 """What may be another than in the source; the rest, like size and rate, stays: the two go together."""
 

@@ -20,7 +20,7 @@ INTEGERS = frozenset(
         *("num_inference_steps", "seed", "n", "expires_after"),
     }
 )
-NUMBERS = frozenset({"guidance_scale"})
+NUMBERS = frozenset({"guidance_scale", "lora_scale"})
 BOOLEANS = frozenset({"prompt_upsampling"})
 MAX_INTEGER = 2**63 - 1
 MAX_CHARACTERS = 20_000

@@ -30,6 +30,8 @@ WORLD_FIELDS = (
     "sampler",
     "numerics",
     "output_format",
+    "lora",
+    "lora_scale",
 )
 KNOWN_FIELDS = (*WORLD_FIELDS, "model", "n", "response_format", "priority", "expires_after")
 KNOWN_NAMES = known_names(KNOWN_FIELDS)

@@ -8,7 +8,7 @@ from orrery.gateway.sniffing import SIGNATURES
 from orrery.jobs.records import Priority
 from orrery.worlds.catalog.models import ModelSpec, OutputFormat, Workflow
 from orrery.worlds.lengths import longest
-from orrery.worlds.requests import parameters_of
+from orrery.worlds.parameters import parameters_of
 from orrery.worlds.schemas import Schema, schema_of
 from orrery.worlds.synonyms import SYNONYMS
 

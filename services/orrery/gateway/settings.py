@@ -34,9 +34,9 @@ class GatewaySettings(EdgeSettings):
     A clip may have `max_clip_frames`, and `max_clip_pixels` over all of them. `random_weights` names the served models whose
     checkpoints are untrained. A job is kept for `retention_seconds` after its end if its client does not say how long.
     `prompt_upsampling` says whether there is a stage `prompt_upsampler`, and whether prompts go to it `on_request` or `always`,
-    which is unless the request declines. `webhooks` says that there is a dispatcher with a secret to sign them.
-    `max_waiting_per_pool` and `max_waiting_per_tenant` count accepted tasks that were not started; beyond them requests are
-    refused with 429.
+    which is unless the request declines. `loras` are the LoRAs that requests may name, with whichever model they fit.
+    `webhooks` says that there is a dispatcher with a secret to sign them. `max_waiting_per_pool` and `max_waiting_per_tenant`
+    count accepted tasks that were not started; beyond them requests are refused with 429.
     """
 
     redis_url: str
@@ -45,6 +45,7 @@ class GatewaySettings(EdgeSettings):
     grpc_port: int | None = Field(default=None, ge=0, le=65535)
     models: Names = (DEFAULT_MODEL,)
     default_model: str = DEFAULT_MODEL
+    loras: Names = ()
     random_weights: Names = ()
     max_upload_bytes: int = Field(default=100 * MEBIBYTE, gt=0)
     max_json_bytes: int = Field(default=32 * MEBIBYTE, gt=0)
@@ -76,11 +77,12 @@ class GatewaySettings(EdgeSettings):
 
     def served(self, name: str) -> ModelSpec:
         """A model of the catalog as it is served here."""
-        return _served(name, self.prompt_upsampling)
+        return _served(name, self.prompt_upsampling, self.loras)
 
 
 @lru_cache
-def _served(name: str, upsampling: PromptUpsampling) -> ModelSpec:
+def _served(name: str, upsampling: PromptUpsampling, loras: tuple[str, ...]) -> ModelSpec:
+    model = CATALOG[name].model_copy(update={"loras": loras})
     if upsampling is PromptUpsampling.NEVER:
-        return CATALOG[name].model_copy(update={"upsampling": {}})
-    return CATALOG[name].model_copy(update={"upsampled_unasked": upsampling is PromptUpsampling.ALWAYS})
+        return model.model_copy(update={"upsampling": {}})
+    return model.model_copy(update={"upsampled_unasked": upsampling is PromptUpsampling.ALWAYS})

@@ -50,6 +50,8 @@ class Parameters(TypedDict, total=False):
     numerics: str | None
     output_format: str | None
     prompt_upsampling: bool | None
+    lora: str | None
+    lora_scale: float | None
     priority: Literal["interactive", "standard", "batch"] | None
     expires_after: int | None
     webhook_url: str | None

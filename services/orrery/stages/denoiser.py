@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from orrery.engines.bls import BlsEngine
-from orrery.engines.eager import EagerEngine
 from orrery.engines.engine import Engine
 from orrery.stages.arrays import to_tensor
 from orrery.stages.checkpoints import Cadence, identity, pack, unpack
-from orrery.stages.loading import ComponentCache, configure_torch
+from orrery.stages.loading import configure_torch
+from orrery.stages.networks import Network, Networks
 from orrery.stages.predictions import PREDICTIONS, Prediction
 from orrery.stages.previews import Previews
 from orrery.stages.samplers import Sampler, SamplerState, make_sampler
 from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, StageSettings, Values
 from orrery.worlds.catalog.models import Compression
-from orrery.worlds.components import ComponentKind, read_manifest
-from orrery.worlds.contracts import DENOISER, StageContract
+from orrery.worlds.components import read_manifest
+from orrery.worlds.contracts import DENOISER, LORA, LORA_SCALE, StageContract
 from orrery.worlds.errors import InvalidField
 
 
@@ -34,9 +34,7 @@ class Denoiser:
         self._models_dir = settings.models_dir
         self._clock = clock
         self._device = torch.device(settings.device)
-        self._engines: ComponentCache[EagerEngine] | None = None
-        if settings.transformer is EngineHost.IN_PROCESS:
-            self._engines = ComponentCache(settings, ComponentKind.TRANSFORMER, EagerEngine)
+        self._networks = Networks(settings) if settings.transformer is EngineHost.IN_PROCESS else None
 
     @torch.inference_mode()
     def run(self, values: Values, call: Call) -> Values:
@@ -46,7 +44,7 @@ class Denoiser:
         last, with the report of which the checkpoint goes out.
         """
         sampler = make_sampler(values["sampler"], values["num_inference_steps"])
-        with self._engine(values["component"], call) as engine:
+        with self._engine(values, call) as engine:
             return self._sampled(values, call, sampler, self._prediction(values, call, engine))
 
     def _sampled(self, values: Values, call: Call, sampler: Sampler, predict: Prediction) -> Values:
@@ -75,7 +73,7 @@ class Denoiser:
         return pack(state, self._identity(values))
 
     def _identity(self, values: Values) -> bytes:
-        return identity(self.contract, values, read_manifest(self._models_dir / values["component"]).fingerprint)
+        return identity(self.contract, values, Network.of(values).fingerprint(self._models_dir))
 
     def _cadence(self, values: Values, step: int) -> Cadence:
         steps, seconds = values.get("checkpoint_every_steps", 0), values.get("checkpoint_every_seconds", 0.0)
@@ -108,10 +106,11 @@ class Denoiser:
             num_inference_steps=values["num_inference_steps"],
         )
 
-    def _engine(self, component: str, call: Call) -> AbstractContextManager[Engine]:
-        if self._engines is None:
-            return nullcontext(BlsEngine(call.infer, component, self._device))
-        return self._engines.use(component)
+    def _engine(self, values: Values, call: Call) -> AbstractContextManager[Engine]:
+        if self._networks is None:
+            told = ("component", LORA.name, LORA_SCALE.name)
+            return nullcontext(BlsEngine(call.infer, {name: values[name] for name in told if name in values}, self._device))
+        return self._networks.use(Network.of(values))
 
     def _tensor(self, values: Values, name: str) -> torch.Tensor | None:
         """A batch of one, or None for an optional input that is absent."""

@@ -79,6 +79,8 @@ class CreateRequest(_message.Message):
     NUM_CHUNKS_FIELD_NUMBER: _builtins.int
     CHUNK_SIZE_FIELD_NUMBER: _builtins.int
     CHUNK_OVERLAP_FIELD_NUMBER: _builtins.int
+    LORA_FIELD_NUMBER: _builtins.int
+    LORA_SCALE_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     model: _builtins.str
     negative_prompt: _builtins.str
@@ -114,6 +116,9 @@ class CreateRequest(_message.Message):
     """Frames that each pass of a longer film gives."""
     chunk_overlap: _builtins.int
     """Frames that two chunks share."""
+    lora: _builtins.str
+    """A LoRA that the gateway offers, and how strong it is."""
+    lora_scale: _builtins.float
     def __init__(
         self,
         *,
@@ -142,10 +147,12 @@ class CreateRequest(_message.Message):
         num_chunks: _builtins.int | None = ...,
         chunk_size: _builtins.int | None = ...,
         chunk_overlap: _builtins.int | None = ...,
+        lora: _builtins.str | None = ...,
+        lora_scale: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_lora", b"_lora", "_lora_scale", b"_lora_scale", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "lora", b"lora", "lora_scale", b"lora_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_chunk_overlap", b"_chunk_overlap", "_chunk_size", b"_chunk_size", "_expires_after", b"_expires_after", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_input_reference", b"_input_reference", "_input_reference_uri", b"_input_reference_uri", "_lora", b"_lora", "_lora_scale", b"_lora_scale", "_model", b"_model", "_negative_prompt", b"_negative_prompt", "_num_chunks", b"_num_chunks", "_num_conditional_frames", b"_num_conditional_frames", "_num_frames", b"_num_frames", "_num_inference_steps", b"_num_inference_steps", "_numerics", b"_numerics", "_output_format", b"_output_format", "_priority", b"_priority", "_prompt_upsampling", b"_prompt_upsampling", "_resolution", b"_resolution", "_sampler", b"_sampler", "_seconds", b"_seconds", "_seed", b"_seed", "_size", b"_size", "_webhook_url", b"_webhook_url", "aspect_ratio", b"aspect_ratio", "chunk_overlap", b"chunk_overlap", "chunk_size", b"chunk_size", "expires_after", b"expires_after", "fps", b"fps", "guidance_scale", b"guidance_scale", "input_reference", b"input_reference", "input_reference_uri", b"input_reference_uri", "lora", b"lora", "lora_scale", b"lora_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_chunks", b"num_chunks", "num_conditional_frames", b"num_conditional_frames", "num_frames", b"num_frames", "num_inference_steps", b"num_inference_steps", "numerics", b"numerics", "output_format", b"output_format", "priority", b"priority", "prompt", b"prompt", "prompt_upsampling", b"prompt_upsampling", "resolution", b"resolution", "sampler", b"sampler", "seconds", b"seconds", "seed", b"seed", "size", b"size", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aspect_ratio: _TypeAlias = _typing.Literal["aspect_ratio"]  # noqa: Y015
     _WhichOneofArgType__aspect_ratio: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio"]  # noqa: Y015
@@ -163,6 +170,10 @@ class CreateRequest(_message.Message):
     _WhichOneofArgType__input_reference: _TypeAlias = _typing.Literal["_input_reference", b"_input_reference"]  # noqa: Y015
     _WhichOneofReturnType__input_reference_uri: _TypeAlias = _typing.Literal["input_reference_uri"]  # noqa: Y015
     _WhichOneofArgType__input_reference_uri: _TypeAlias = _typing.Literal["_input_reference_uri", b"_input_reference_uri"]  # noqa: Y015
+    _WhichOneofReturnType__lora: _TypeAlias = _typing.Literal["lora"]  # noqa: Y015
+    _WhichOneofArgType__lora: _TypeAlias = _typing.Literal["_lora", b"_lora"]  # noqa: Y015
+    _WhichOneofReturnType__lora_scale: _TypeAlias = _typing.Literal["lora_scale"]  # noqa: Y015
+    _WhichOneofArgType__lora_scale: _TypeAlias = _typing.Literal["_lora_scale", b"_lora_scale"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
@@ -211,6 +222,10 @@ class CreateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_reference) -> _WhichOneofReturnType__input_reference | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_reference_uri) -> _WhichOneofReturnType__input_reference_uri | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lora) -> _WhichOneofReturnType__lora | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lora_scale) -> _WhichOneofReturnType__lora_scale | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload

@@ -88,6 +88,12 @@ def stock(models_dir: Path, *, digests: bool = False) -> tuple[Stock, ...]:
     )
 
 
+def loras(models_dir: Path, *, digests: bool = False) -> tuple[Found, ...]:
+    """Every LoRA in the folder: models of the catalog need none, requests may name any."""
+    found = [name for name in names_in(models_dir) if look(models_dir, name, digests=False).kind is ComponentKind.LORA]
+    return tuple(look(models_dir, name, digests=digests) for name in found)
+
+
 def names_in(models_dir: Path) -> tuple[str, ...]:
     """Of every component with a manifest, sorted."""
     return tuple(sorted(path.parent.name for path in models_dir.glob(f"*/{MANIFEST}")))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orrery.worlds.catalog.components import COMPONENTS, tokenizer_of
-from orrery.worlds.components import MANIFEST, ComponentKind, ComponentManifest, LatentRgb, verify, write_manifest
+from orrery.worlds.components import LORA_FILES, MANIFEST, ComponentKind, ComponentManifest, LatentRgb, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
 
 Say = Callable[[str], None]
@@ -25,6 +25,8 @@ def describe(folder: Path, kind: ComponentKind | None, *, say: Say) -> Component
         raise ComponentUnusable(f"there is no folder {folder}")
     if kind is None:
         raise ComponentUnusable(f"the catalog knows no component {folder.name}: say its --kind")
+    if kind is ComponentKind.LORA and not any((folder / name).is_file() for name in LORA_FILES):
+        raise ComponentUnusable(f"{folder} holds no LoRA: that is a file {' or '.join(LORA_FILES)}")
     if (folder / MANIFEST).exists():
         raise ComponentUnusable(f"{folder} has a {MANIFEST} already; `orrery models verify` holds its files to it")
     return write_manifest(folder, kind, latent_rgb=latent_rgb(folder.name, kind, folder.parent, say=say))

@@ -23,14 +23,19 @@ class ComponentKind(StrEnum):
     TEXT_ENCODER = "text_encoder"
     VIDEO_TOKENIZER = "video_tokenizer"
     TRANSFORMER = "transformer"
+    LORA = "lora"
 
 
 SERVED_BY: dict[ComponentKind, tuple[str, ...]] = {
     ComponentKind.TEXT_ENCODER: ("text_encoder",),
     ComponentKind.VIDEO_TOKENIZER: ("video_encoder", "video_decoder"),
     ComponentKind.TRANSFORMER: ("denoiser", "transformer"),
+    ComponentKind.LORA: (),
 }
-"""Which stages can serve a component of each kind."""
+"""Which stages can serve a component of each kind. A LoRA is none by itself: it goes with a transformer."""
+
+LORA_FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
+"""What diffusers and PEFT call a file of LoRA weights."""
 
 
 class ComponentFile(Frozen):

@@ -101,7 +101,9 @@ RESUMING = (
 PREVIEWING = (scalar("preview_every_seconds", DType.FP64, optional=True),)
 COMPONENT = scalar("component", DType.STRING)
 PROJECTION = scalar("projection", DType.STRING, optional=True)  # a transformer that brings a projection of the text
-COMPANIONS = (PROJECTION,)
+LORA = scalar("lora", DType.STRING, optional=True)  # a component that changes the transformer
+LORA_SCALE = scalar("lora_scale", DType.FP64, optional=True)  # how much of it; absent, 1
+COMPANIONS = (PROJECTION, LORA)
 """Parameters that name a further component, whose fingerprint is part of the memo key as the component's own is."""
 FRAMES = Tensor("frames", DType.UINT8, (-1, -1, -1, 3))  # [T, H, W, RGB]
 LATENTS = Tensor("latents", DType.FP32, (-1, -1, -1, -1))  # [C, t, h, w], normalised by the tokenizer's mean and std
@@ -167,6 +169,8 @@ DENOISER = StageContract(
         scalar("num_inference_steps", DType.INT32),
         scalar("guidance_scale", DType.FP64),
         scalar("sampler", DType.STRING),
+        LORA,
+        LORA_SCALE,
         scalar("rope_fps", DType.FP64, optional=True),
         # What conditioning frames are said to be at, where the checkpoint tells them from the others.
         scalar("conditional_timestep", DType.FP64, optional=True),
@@ -184,7 +188,7 @@ TRANSFORMER = StageContract(
         Tensor("encoder_hidden_states", DType.FP32, (1, -1, -1)),
         Tensor("condition_mask", DType.FP32, (1, 1, -1, -1, -1), optional=True),
     ),
-    parameters=(COMPONENT, scalar("rope_fps", DType.FP64, optional=True)),
+    parameters=(COMPONENT, LORA, LORA_SCALE, scalar("rope_fps", DType.FP64, optional=True)),
     outputs=(Tensor("sample", DType.FP32, (1, -1, -1, -1, -1)),),
 )
 VIDEO_DECODER = StageContract(

@@ -206,6 +206,8 @@ def _denoise(
         request.num_inference_steps,
         guidance_scale,
         request.sampler.value,
+        # It is of the network that makes the result, not of the one that may make an image before it.
+        lora=(request.lora, request.lora_scale) if spec == model.denoiser(request.workflow) else (None, None),
         rope_fps=spec.diffusers_rope_fps if request.numerics is Numerics.DIFFUSERS else spec.rope_fps,
         conditional_timestep=spec.conditional_timestep,
         guided=_guided(request, guidance_scale),
@@ -224,6 +226,7 @@ def _denoise_latents(
     guidance_scale: float,
     sampler: str,
     *,
+    lora: tuple[str | None, float | None],
     rope_fps: float | None,
     conditional_timestep: float | None,
     guided: bool,
@@ -238,7 +241,7 @@ def _denoise_latents(
         "guidance_scale": guidance_scale,
         "sampler": sampler,
     }
-    told = {"rope_fps": rope_fps, "conditional_timestep": conditional_timestep}
+    told = {"lora": lora[0], "lora_scale": lora[1], "rope_fps": rope_fps, "conditional_timestep": conditional_timestep}
     parameters |= {name: value for name, value in told.items() if value is not None}
     inputs: dict[str, Source] = {"text_embeddings": TaskOutput(task=text, output="text_embeddings")}
     if guided:

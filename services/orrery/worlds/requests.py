@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt
 
 from orrery.worlds.catalog.models import DenoiserSpec, ModelSpec, OutputFormat, Sampler, Size, Workflow
 from orrery.worlds.errors import InvalidField
-from orrery.worlds.lengths import chunk_parameters, num_frames_allowed, settle_length
+from orrery.worlds.lengths import settle_length
+from orrery.worlds.loras import chosen_lora
 from orrery.worlds.plan import ArtifactRef, Frozen
 
 MAX_SEED = 2**32 - 1
@@ -50,6 +51,8 @@ class RequestedWorld(BaseModel):
     numerics: str = Numerics.OFFICIAL.value
     output_format: str | None = None
     prompt_upsampling: StrictBool | None = None
+    lora: str | None = None
+    lora_scale: float | None = None
 
 
 class WorldRequest(Frozen):
@@ -76,6 +79,8 @@ class WorldRequest(Frozen):
     num_chunks: int = 1
     chunk_size: int | None = None
     chunk_overlap: int = 0
+    lora: str | None = None
+    lora_scale: float | None = None
     conditioning: ArtifactRef | None = None
     """Frames [T, H, W, 3] that condition a video2world job, at the size they were uploaded in."""
     prelude: ArtifactRef | None = None
@@ -110,6 +115,7 @@ def settle(
     numerics = _choice("numerics", asked.numerics, Numerics)
     fps = _fps(asked, spec)
     length = settle_length(asked, spec, fps)
+    lora, lora_scale = chosen_lora(asked.lora, asked.lora_scale, model)
     return WorldRequest(
         workflow=workflow,
         prompt=_text("prompt", asked.prompt, model, empty_allowed=False),
@@ -128,6 +134,8 @@ def settle(
         num_chunks=length.num_chunks,
         chunk_size=length.chunk_size,
         chunk_overlap=length.chunk_overlap,
+        lora=lora,
+        lora_scale=lora_scale,
         conditioning=conditioning,
     )
 
@@ -264,34 +272,3 @@ def upsampling_choices(model: ModelSpec, workflow: Workflow) -> tuple[bool, tupl
     """Whether a prompt is rewritten if nothing is said of it, and what may be said."""
     able = workflow in model.upsampling
     return able and model.upsampled_unasked, (False, True) if able else (False,)
-
-
-def parameters_of(model: ModelSpec, workflow: Workflow) -> dict[str, Any]:
-    """Every parameter of a workflow with its default and what is allowed: what `/v1/models` tells."""
-    spec, conditional = model.denoiser(workflow), conditioning_frames(model, workflow)
-    usual, allowed = upsampling_choices(model, workflow)
-    return {
-        "prompt": {"required": True, "allowed": f"1 to {model.max_prompt_words - 1} words"},
-        "negative_prompt": {"default": spec.default_negative_prompt},
-        "size": {
-            "default": str(spec.sizes[spec.default_resolution][spec.default_aspect_ratio]),
-            "allowed": [str(s) for s in spec.all_sizes],
-        },
-        "resolution": {"default": spec.default_resolution, "allowed": sorted(spec.sizes)},
-        "aspect_ratio": {
-            "default": spec.default_aspect_ratio,
-            "allowed": sorted({r for t in spec.sizes.values() for r in t}),
-        },
-        "num_frames": {"default": spec.default_num_frames, "allowed": num_frames_allowed(spec)},
-        "fps": {"default": spec.fps[0], "allowed": list(spec.fps)},
-        "num_conditional_frames": {"default": conditional[0], "allowed": list(conditional)},
-        "num_inference_steps": {
-            "default": model.default_num_inference_steps,
-            "allowed": str(model.num_inference_steps),
-        },
-        "guidance_scale": {"default": spec.default_guidance_scale, "allowed": str(model.guidance_scale)},
-        "seed": {"default": 0, "allowed": f"0 to {MAX_SEED}"},
-        "sampler": {"default": str(spec.samplers[0]), "allowed": [str(s) for s in spec.samplers]},
-        "numerics": {"default": str(Numerics.OFFICIAL), "allowed": [str(n) for n in Numerics]},
-        "prompt_upsampling": {"default": usual, "allowed": list(allowed)},
-    } | chunk_parameters(spec)

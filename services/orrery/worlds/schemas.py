@@ -6,6 +6,7 @@ from typing import Any
 
 from orrery.worlds.catalog.models import DenoiserSpec, IntRange, ModelSpec, Workflow
 from orrery.worlds.lengths import longest
+from orrery.worlds.loras import lora_schemas
 from orrery.worlds.requests import MAX_SEED, Numerics, conditioning_frames, output_formats, upsampling_choices
 from orrery.worlds.synonyms import SYNONYMS
 
@@ -118,6 +119,7 @@ def _sampling(model: ModelSpec, workflow: Workflow) -> dict[str, Schema]:
         "seed": seed,
         "sampler": samplers,
         "numerics": _one_of([str(one) for one in Numerics], str(Numerics.OFFICIAL), "Whose numbers to reproduce."),
+        **lora_schemas(model),
     }
 
 

@@ -177,6 +177,8 @@ class ModelSpec(Frozen):
     upsampling: dict[Workflow, UpsamplingSpec] = Field(default_factory=dict)
     upsampled_unasked: bool = False
     max_outputs: int = 4
+    loras: tuple[str, ...] = ()
+    lora_scale: FloatRange = FloatRange(minimum=0.0, maximum=2.0)
 
     @property
     def workflows(self) -> tuple[Workflow, ...]:
