@@ -18,6 +18,8 @@ from orrery.jobs.records import Job, JobState, Submission
 from orrery.stages.guardrail_text import REFUSED, GuardrailText
 from orrery.stages.prompt_upsampler import PromptUpsampler
 from orrery.stages.stage import Endpoint, StageSettings
+from orrery.telemetry.process import Telemetry
+from orrery.worker.observing import Observer
 from orrery.worker.runner import Runner
 from orrery.worker.stage_client import InProcessStages
 from orrery.worker.tensors import store
@@ -52,6 +54,7 @@ class Line:
     artifacts: ArtifactStore = field(default_factory=lambda: open_store("memory://"))
     encoded: list[str] = field(default_factory=list)
     chat: MemoryChat = field(init=False)
+    observer: Observer = field(init=False)
 
     def __post_init__(self) -> None:
         self.chat = MemoryChat(lambda _: self.answer)
@@ -70,13 +73,16 @@ class Line:
             "text_encoder": self._encode,
         }
         template = served("reason1-7b", url="http://none/v1", model="m", fail=self.fail)
+        self.observer = Observer(Telemetry())
         runner = Runner(self.jobs, self.artifacts, InProcessStages(stages), {T5.name: T5, template.name: template})
         pools = {
             "guardrail_text": ("guardrail_text",),
             "prompt_upsampler": ("prompt_upsampler/reason1-7b",),
             "text_encoder": (f"text_encoder/{T5.name}",),
         }
-        async with working(Worker(WorkerSettings(name="worker", pools=pools, claim_wait=0.05), self.jobs, runner)):
+        async with working(
+            Worker(WorkerSettings(name="worker", pools=pools, claim_wait=0.05), self.jobs, runner, self.observer)
+        ):
             yield
 
     async def made(self, job_id: str, **fields: Any) -> Job:
@@ -141,6 +147,8 @@ async def test_a_failure_is_not_remembered_and_the_prompt_goes_on_as_it_was() ->
     assert (without.state, told(without)) == (JobState.COMPLETED, (OWN, "original", "it is away"))
     assert told(again) == (LONG, "upsampled", None)
     assert line.encoded == [OWN, LONG]
+    counted = line.observer.metrics.passing.labels("prompt_upsampler", "reason1-7b")
+    assert next(iter(counted.collect())).samples[0].value == 1
 
 
 async def test_a_failure_that_is_closed_fails_the_job_in_its_own_words_and_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import math
 import re
 import unicodedata
@@ -19,6 +20,8 @@ from orrery.stages.stage import Call, StageSettings, Values
 from orrery.worlds.contracts import PASSING, PROMPT_UPSAMPLER, StageContract
 from orrery.worlds.errors import ComponentUnusable, UpsamplingFailed
 from orrery.worlds.upsampling import Fail, Picture, Template, Upsampling, template
+
+log = logging.getLogger("orrery.stage")
 
 SEED = 0
 """Of the language model's sampling: the same question is asked with the same one."""
@@ -50,6 +53,7 @@ class PromptUpsampler:
         except UpsamplingFailed as failure:
             if self._fail is Fail.CLOSED:
                 raise
+            log.warning("the prompt goes on as it is: %s", failure.message)
             made = Upsampling(prompt=None, reason=failure.message, fail=self._fail)
         data = np.frombuffer(made.model_dump_json().encode(), np.uint8)
         return {"upsampling": data, PASSING.name: made.prompt is None}

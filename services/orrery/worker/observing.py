@@ -12,6 +12,7 @@ from orrery.telemetry.instruments import SLOW, Instruments
 from orrery.telemetry.logs import about
 from orrery.telemetry.process import Telemetry
 from orrery.telemetry.tracing import Attributes, Kind, Span
+from orrery.worlds.contracts import CONTRACTS
 
 STEP_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)
 POOL = ("stage", "component")
@@ -40,6 +41,9 @@ class WorkMetrics:
         self.checkpoint = histogram("checkpoint_seconds", "Keeping one step checkpoint in both stores", *POOL)
         self.checkpoint_bytes = counter("checkpoint_bytes", "Bytes of step checkpoints that were kept", *POOL)
         self.memo = counter("memo_lookups", "Looks for outputs of the same work, done before: hit or miss", *POOL, "result")
+        self.passing = counter(
+            "passing", "Outputs that are not remembered: prompts that the upsampler could not rewrite", *POOL
+        )
         self.ready = gauge("stage_ready", "Whether the stage would take a request now", "stage")
         self.restarts = counter("triton_restarts", "How often this worker had to start its Triton again")
 
@@ -74,9 +78,11 @@ class Watch:
         with self._tracing.span(f"triton {stage}", attributes | {"orrery.component": component}, kind=Kind.CLIENT):
             yield
 
-    def ran(self, seconds: float) -> None:
-        """So long inside the stage."""
+    def ran(self, seconds: float, *, passing: bool = False) -> None:
+        """So long inside the stage; `passing` if what it made is for this time."""
         self._metrics.stage.labels(*self._labels).observe(seconds)
+        if passing:
+            self._metrics.passing.labels(*self._labels).inc()
         self._span.set({"orrery.stage.seconds": seconds})
 
     def stepped(self, step: int) -> None:
@@ -117,6 +123,8 @@ class Observer:
                 self.metrics.tasks.labels(stage, component, outcome)
             for result in ("hit", "miss"):
                 self.metrics.memo.labels(stage, component, result)
+            if CONTRACTS[stage].may_pass:
+                self.metrics.passing.labels(stage, component)
 
     @contextmanager
     def task(self, claim: Claim) -> Iterator[Watch]:

@@ -67,7 +67,7 @@ class Runner:
         if remembered is not None:
             return Completion(outputs=remembered, memo=True, stage_seconds=0.0)
         completion, passing = await self._compute(holding)
-        holding.watch.ran(completion.stage_seconds)
+        holding.watch.ran(completion.stage_seconds, passing=passing)
         if not passing:
             await self.artifacts.remember(key, completion.outputs)
         return completion
