@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import httpx
 import uvicorn
@@ -15,27 +16,45 @@ from orrery.gateway.waiting import end
 
 
 class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """None: the test's process is not the server's."""
+    """Ends when it is told, not when it looks again. Signals are the test's own."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.told.wait()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app, which runs with its lifespan."""
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = _Server(config)
+async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
+    """The port of the app, which runs with its lifespan; `options` are uvicorn's."""
+    server = _Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, **options))
     serving = asyncio.create_task(server.serve())
 
     async def port() -> int:
         return server.servers[0].sockets[0].getsockname()[1] if server.started else 0
 
     try:
-        url = f"http://127.0.0.1:{await eventually(port)}"
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
-            yield client
+        yield await eventually(port)
     finally:
-        server.should_exit = True
+        server.told.set()
         await serving
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app."""
+    async with (
+        listening(app) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client,
+    ):
+        yield client
 
 
 async def lines_of(answer: httpx.Response, count: int) -> list[str]:

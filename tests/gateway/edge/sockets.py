@@ -8,18 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import uvicorn
 from fastapi import FastAPI
 
-from gateway.rig import eventually
+from gateway.served import listening
 from orrery.gateway.edge.patience import head_in_time
 
 SECONDS = 15.0
-
-
-class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """None: the test's process is not the server's."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +81,5 @@ def _parsed(got: bytes) -> RawAnswer:
 @asynccontextmanager
 async def raw(app: FastAPI, *, head_seconds: float) -> AsyncIterator[Raw]:
     """The app behind the protocol that the gateway's process has."""
-    config = uvicorn.Config(
-        app, port=0, log_config=None, timeout_graceful_shutdown=1, timeout_keep_alive=1, http=head_in_time(head_seconds)
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
-
-    async def port() -> int:
-        return server.servers[0].sockets[0].getsockname()[1] if server.started else 0
-
-    try:
-        yield Raw(await eventually(port))
-    finally:
-        server.should_exit = True
-        await serving
+    async with listening(app, timeout_keep_alive=1, http=head_in_time(head_seconds)) as port:
+        yield Raw(port)
