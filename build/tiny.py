@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import string
+from functools import cache
 from pathlib import Path
 
 import tiny_predict1
@@ -86,6 +87,7 @@ def whole(folder: Path, recipe: Recipe) -> bool:
 def build(out: Path) -> list[str]:
     """Makes what is missing or broken under `out`; returns the names of the components it made."""
     made = []
+    shown = cache(lambda tokenizer: fit_latent_rgb(out / tokenizer))
     for name, recipe in COMPONENTS.items():
         folder = out / name
         if whole(folder, recipe):
@@ -93,7 +95,7 @@ def build(out: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         kind = recipe.make(folder)
-        rgb = fit_latent_rgb(out / recipe.shown_by) if recipe.shown_by is not None else None
+        rgb = shown(recipe.shown_by) if recipe.shown_by is not None else None
         write_manifest(folder, kind, random_weights=True, latent_rgb=rgb)
         made.append(name)
     return made
