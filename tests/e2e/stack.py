@@ -95,7 +95,7 @@ class Stack:
         self.process.wait(60)
         for pid in whole:
             for path in SHARED_MEMORY.glob(f"{PREFIX}{pid}-*"):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def task_of(job: dict[str, Any], task: str) -> dict[str, Any]:
