@@ -10,7 +10,7 @@ import torch
 
 from miniature import card, components, curves, denoisers, latents, scoring, tokenizer
 from miniature.recipe import RECIPES, Recipe
-from miniature.sampling import Choice, Studio
+from miniature.sampling import Choice, PairStudio
 from miniature.scenery import scenery
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     print(f"tokenizer: {tokenizer.psnr(vae, whole):.1f} dB", flush=True)
     networks = denoisers.train(arguments.work, recipe, encoded, texts, device)
     choice = Choice(steps=arguments.steps)
-    scores = scoring.score(Studio.of(vae, networks, encoded), arguments.prompts, choice)
+    scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
     scoring.show(scores)
     curves.plot(arguments.work, arguments.work / "losses.png")
     components.save(arguments.out, vae, networks, encoded.mean, encoded.std)

@@ -27,12 +27,12 @@ def save(out: Path, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torc
     vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     for transformer in (networks.image, networks.world):
         transformer.register_to_config(concat_padding_mask=True)
-    _component(out / MODEL.text_encoder, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
-    _component(out / MODEL.video_tokenizer, ComponentKind.VIDEO_TOKENIZER, vae.half().save_pretrained)
+    write_component(out / MODEL.text_encoder, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
+    write_component(out / MODEL.video_tokenizer, ComponentKind.VIDEO_TOKENIZER, vae.half().save_pretrained)
     rgb = fit_latent_rgb(out / MODEL.video_tokenizer, _pictures())
     for spec, network in ((MODEL.image, networks.image), (MODEL.world, networks.world)):
         assert spec is not None
-        _component(out / spec.component, ComponentKind.TRANSFORMER, network.half().save_pretrained, rgb)
+        write_component(out / spec.component, ComponentKind.TRANSFORMER, network.half().save_pretrained, rgb)
 
 
 def _pictures() -> torch.Tensor:
@@ -41,7 +41,8 @@ def _pictures() -> torch.Tensor:
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
 
 
-def _component(folder: Path, kind: ComponentKind, write: Callable[[Path], None], rgb: LatentRgb | None = None) -> None:
+def write_component(folder: Path, kind: ComponentKind, write: Callable[[Path], None], rgb: LatentRgb | None = None) -> None:
+    """Replaces a component by what `write` puts into its folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write(folder)

@@ -18,7 +18,7 @@ from miniature.training import Graphed, Run, half_precision
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FPS
 from orrery.stages.predictions import SIGMA_CONDITIONAL
-from orrery.stages.samplers.sigmas import karras_sigma
+from orrery.stages.samplers.sigmas import SIGMA_MAX, SIGMA_MIN, karras_sigma
 
 
 class Denoisers(torch.nn.Module):
@@ -135,26 +135,33 @@ class Objective:
         return {"loss": image + world, "image": image, "world": world}
 
     def _world_loss(self, clean: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        noise, t = torch.randn_like(clean), noise_levels(len(clean), self._device)
-        mask = self._given(len(clean), clean.shape[2])[:, None, :, None, None]
-        noisy = torch.where(mask, clean, _mixed(clean, noise, t))
-        levels = torch.where(mask, SIGMA_CONDITIONAL / (1 + SIGMA_CONDITIONAL), t.view(-1, 1, 1, 1, 1))
         flow = self._world_at_fps if torch.rand(()).item() < self._recipe.rope_fps_share else self._world
-        answer = flow(noisy, levels, text, with_padding(mask.to(noisy).expand_as(noisy[:, :1]), noisy))
-        wrong = torch.where(mask, 0.0, (answer - (noise - clean)) ** 2)
-        return wrong.sum() / (~mask).expand_as(wrong).sum()
-
-    def _given(self, count: int, frames: int) -> torch.Tensor:
-        """Which latent frames [n, t] are given."""
-        odds = torch.tensor(self._recipe.conditional_frames, device=self._device)
-        numbers = torch.multinomial(odds, count, replacement=True)
-        return torch.arange(frames, device=self._device)[None] < numbers[:, None]
+        return world_loss(flow, clean, text, self._recipe.conditional_frames, noise_levels(len(clean), self._device))
 
 
-def noise_levels(count: int, device: torch.device) -> torch.Tensor:
+def world_loss(
+    flow: Graphed, clean: torch.Tensor, text: torch.Tensor, odds: tuple[float, float, float], t: torch.Tensor
+) -> torch.Tensor:
+    """Of a denoiser that may be given 0, 1 or 2 latent frames, by their `odds`; the others are at levels `t` [n]."""
+    noise = torch.randn_like(clean)
+    mask = _given(len(clean), clean.shape[2], torch.tensor(odds, device=clean.device))[:, None, :, None, None]
+    noisy = torch.where(mask, clean, _mixed(clean, noise, t))
+    levels = torch.where(mask, SIGMA_CONDITIONAL / (1 + SIGMA_CONDITIONAL), t.view(-1, 1, 1, 1, 1))
+    answer = flow(noisy, levels, text, with_padding(mask.to(noisy).expand_as(noisy[:, :1]), noisy))
+    wrong = torch.where(mask, 0.0, (answer - (noise - clean)) ** 2)
+    return wrong.sum() / (~mask).expand_as(wrong).sum()
+
+
+def _given(count: int, frames: int, odds: torch.Tensor) -> torch.Tensor:
+    """Which latent frames [n, t] are given."""
+    numbers = torch.multinomial(odds, count, replacement=True)
+    return torch.arange(frames, device=odds.device)[None] < numbers[:, None]
+
+
+def noise_levels(count: int, device: torch.device, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> torch.Tensor:
     """Levels t in (0, 1): half of them as the samplers' sigmas are spaced, half even."""
     u = torch.rand(count, device=device)
-    sigma = karras_sigma(u)
+    sigma = karras_sigma(u, sigma_max, sigma_min)
     return torch.where(torch.rand(count, device=device) < 0.5, sigma / (1 + sigma), torch.rand(count, device=device))
 
 

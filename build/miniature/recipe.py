@@ -37,6 +37,10 @@ class Recipe:
     image_rate: float = 5e-4
     """The last four are for `refining` the text2image denoiser alone."""
 
+    one_model_steps: int = 45_000
+    one_model_conditional_frames: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    """For the one model in the form of Predict2.5: it makes worlds from nothing, from an image and from a clip."""
+
 
 SMOKE = Recipe(
     scenes=4,
@@ -49,6 +53,7 @@ SMOKE = Recipe(
     image_scenes=4,
     image_steps=2,
     image_batch=2,
+    one_model_steps=2,
 )
 """Runs through everything in a minute and learns nothing."""
 

@@ -19,7 +19,7 @@ from miniature.components import MODEL
 from miniature.denoisers import Captions, Denoisers, Flow, flow_loss, without_padding_mask
 from miniature.latents import Latents
 from miniature.recipe import RECIPES, Recipe
-from miniature.sampling import Choice, Studio
+from miniature.sampling import Choice, PairStudio
 from miniature.scenery import scenery
 from miniature.training import Graphed, Run, half_precision
 from orrery.engines.weights import load_module
@@ -37,7 +37,7 @@ def main() -> None:
     firsts = replace(firsts, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
     refine(arguments.work, recipe, networks, firsts, texts)
     choice = Choice(steps=arguments.steps)
-    scores = scoring.score(Studio.of(vae, networks, firsts), arguments.prompts, choice)
+    scores = scoring.score(PairStudio.of(vae, networks, firsts), arguments.prompts, choice)
     scoring.show(scores)
     components.save(arguments.out, vae, networks, firsts.mean, firsts.std)
     card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)

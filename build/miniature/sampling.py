@@ -1,9 +1,9 @@
-"""Clips from the trained networks, many at a time, with the samplers and the prediction that Orrery serves with."""
+"""Clips from the trained networks, many at a time, with the samplers and the predictions that Orrery serves with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from miniature.networks import text_tokenizer
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FRAMES, SIDE
 from orrery.stages.denoiser import official_noise
-from orrery.stages.predictions import RectifiedFlow
+from orrery.stages.predictions import PREDICTIONS
 from orrery.stages.samplers import make_sampler
 
 
@@ -26,6 +26,20 @@ class Choice:
     steps: int = 35
     image_guidance: float = 1.0
     world_guidance: float = 1.0
+
+
+class Studio(Protocol):
+    """All networks of a model together. Clips are uint8 [n, 33, 96, 96, 3]."""
+
+    def reconstructed(self, clips: np.ndarray) -> np.ndarray:
+        """What the tokenizer leaves of clips."""
+        ...
+
+    def text2world(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray: ...
+
+    def image2world(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
+        """`first` are frames, uint8 [n, 1 or 5, 96, 96, 3]."""
+        ...
 
 
 class Batched:
@@ -46,66 +60,88 @@ class Batched:
         return sample
 
 
-class Studio:
-    """All four networks together."""
+class Pictures:
+    """Between pixels and normalised latents, by a video tokenizer and the moments of its latents."""
+
+    def __init__(self, vae: Any, mean: torch.Tensor, std: torch.Tensor):
+        self._vae = vae
+        self._mean, self._std = mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
+        self.device = mean.device
+
+    def latents(self, pixels: np.ndarray) -> torch.Tensor:
+        video = torch.from_numpy(pixels).to(self.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        return (self._vae.encode(video).latent_dist.mean.float() - self._mean) / self._std
+
+    def pixels(self, latents: torch.Tensor) -> np.ndarray:
+        decoded = self._vae.decode(latents * self._std + self._mean).sample.clamp(-1, 1)
+        pixels = ((decoded + 1) * 127.5).round().to(torch.uint8)
+        return np.ascontiguousarray(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Embeddings [n, tokens, width] of prompts and of what is to be kept away from, guidance, and a seed for each."""
+
+    text: torch.Tensor
+    negative_text: torch.Tensor
+    guidance: float
+    seeds: list[int]
+
+
+def sample(module: Any, asked: Asked, choice: Choice, frames: int, given: torch.Tensor | None, **told: Any) -> torch.Tensor:
+    """Latents [n, 16, frames, 12, 12]; `given` are the first of them. `told` is for the prediction."""
+    sampler = make_sampler(choice.sampler, choice.steps)
+    shape = (1, 16, frames, SIDE // 8, SIDE // 8)
+    noise = torch.cat([official_noise(seed, shape) for seed in asked.seeds]).to(asked.text.device)
+    predict = PREDICTIONS[choice.sampler](
+        engine=Batched(module),
+        text=asked.text,
+        negative_text=asked.negative_text if asked.guidance > 0 else None,
+        guidance_scale=asked.guidance,
+        condition=given,
+        rope_fps=None,
+        check_cancelled=lambda: None,
+        noise=noise,
+        **told,
+    )
+    state = sampler.start(noise)
+    while state.step < sampler.num_steps:
+        state = sampler.advance(state, predict)
+    return state.latents.float()
+
+
+class PairStudio:
+    """Predict2's form: an image first, then a world from it."""
 
     def __init__(self, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torch.Tensor):
-        self.vae, self.networks = vae, networks
-        self._mean, self._std = mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
-        self._device = mean.device
+        self._networks, self._pictures = networks, Pictures(vae, mean, std)
         self._tokenizer = text_tokenizer()
 
     @classmethod
-    def of(cls, vae: Any, networks: Denoisers, latents: Latents) -> Studio:
+    def of(cls, vae: Any, networks: Denoisers, latents: Latents) -> PairStudio:
         return cls(vae, networks, latents.mean, latents.std)
 
     @torch.no_grad()
-    def images(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray:
-        """uint8 [n, 1, 96, 96, 3]."""
-        return self._pixels(self._sample(self.networks.image, prompts, seeds, choice, choice.image_guidance, 1, None))
-
-    @torch.no_grad()
-    def worlds(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
-        """uint8 [n, 33, 96, 96, 3] that begin with the frames `first`, uint8 [n, 1 or 5, 96, 96, 3]."""
-        given = self._latents(first)
-        frames = (FRAMES - 1) // 4 + 1
-        return self._pixels(self._sample(self.networks.world, prompts, seeds, choice, choice.world_guidance, frames, given))
-
-    @torch.no_grad()
     def reconstructed(self, clips: np.ndarray) -> np.ndarray:
-        """What is left of uint8 clips [n, T, 96, 96, 3] after the tokenizer."""
-        return self._pixels(self._latents(clips))
+        """See `Studio`."""
+        return self._pictures.pixels(self._pictures.latents(clips))
 
-    def _latents(self, pixels: np.ndarray) -> torch.Tensor:
-        video = torch.from_numpy(pixels).to(self._device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        return (self.vae.encode(video).latent_dist.mean.float() - self._mean) / self._std
+    @torch.no_grad()
+    def text2world(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray:
+        """See `Studio`."""
+        asked = self._asked(prompts, seeds, choice.image_guidance)
+        first = self._pictures.pixels(sample(self._networks.image, asked, choice, 1, None))
+        return self.image2world(prompts, first, seeds, choice)
 
-    def _sample(
-        self, module: Any, prompts: list[str], seeds: list[int], choice: Choice, guidance: float, frames: int, given: Any
-    ) -> torch.Tensor:
-        sampler = make_sampler(choice.sampler, choice.steps)
-        shape = (1, 16, frames, SIDE // 8, SIDE // 8)
-        noise = torch.cat([official_noise(seed, shape) for seed in seeds]).to(self._device)
-        predict = RectifiedFlow(
-            engine=Batched(module),
-            text=self._embed(prompts),
-            negative_text=self._embed([""] * len(prompts)) if guidance > 0 else None,
-            guidance_scale=guidance,
-            condition=given,
-            rope_fps=None,
-            check_cancelled=lambda: None,
-            noise=noise,
-        )
-        state = sampler.start(noise)
-        while state.step < sampler.num_steps:
-            state = sampler.advance(state, predict)
-        return state.latents.float()
+    @torch.no_grad()
+    def image2world(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
+        """See `Studio`."""
+        asked, given = self._asked(prompts, seeds, choice.world_guidance), self._pictures.latents(first)
+        return self._pictures.pixels(sample(self._networks.world, asked, choice, (FRAMES - 1) // 4 + 1, given))
+
+    def _asked(self, prompts: list[str], seeds: list[int], guidance: float) -> Asked:
+        return Asked(self._embed(prompts), self._embed([""] * len(prompts)), guidance, seeds)
 
     def _embed(self, prompts: list[str]) -> torch.Tensor:
-        tokens = self._tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").to(self._device)
-        return self.networks.embed(tokens.input_ids, tokens.attention_mask)
-
-    def _pixels(self, latents: torch.Tensor) -> np.ndarray:
-        decoded = self.vae.decode(latents * self._std + self._mean).sample.clamp(-1, 1)
-        pixels = ((decoded + 1) * 127.5).round().to(torch.uint8)
-        return np.ascontiguousarray(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
+        tokens = self._tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").to(self._pictures.device)
+        return self._networks.embed(tokens.input_ids, tokens.attention_mask)

@@ -34,13 +34,12 @@ def _reconstructed(studio: Studio, prompts: list[Prompt], _choice: Choice) -> np
 
 
 def _text2world(studio: Studio, prompts: list[Prompt], choice: Choice) -> np.ndarray:
-    texts, seeds = _asked(prompts)
-    return studio.worlds(texts, studio.images(texts, seeds, choice), seeds, choice)
+    return studio.text2world(*_asked(prompts), choice)
 
 
 def _image2world(studio: Studio, prompts: list[Prompt], choice: Choice) -> np.ndarray:
     texts, seeds = _asked(prompts)
-    return studio.worlds(texts, np.stack([prompt.first_frame for prompt in prompts]), seeds, choice)
+    return studio.image2world(texts, np.stack([prompt.first_frame for prompt in prompts]), seeds, choice)
 
 
 def _asked(prompts: list[Prompt]) -> tuple[list[str], list[int]]:

@@ -12,10 +12,10 @@ import torch
 from safetensors import safe_open
 
 from orrery.engines.eager import EagerEngine
-from orrery.stages.texts import T5
+from orrery.stages.texts import T5, Projection, Qwen
 from orrery.stages.tokenizers import WanTokenizer
 from orrery.worlds.catalog import find
-from orrery.worlds.components import installed, read_manifest, verify
+from orrery.worlds.components import PACKAGED, installed, read_manifest, verify
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -85,6 +85,19 @@ def test_a_training_that_ended_is_resumed_at_its_end(trained: Path) -> None:
     told = train(trained)
     assert "steps/s" not in told
     assert (trained / "work" / "losses.png").stat().st_size > 1000
+
+
+def test_the_form_of_predict25_is_one_denoiser_that_the_stages_serve(tmp_path: Path) -> None:
+    told = train(tmp_path, "miniature.one_model", "--components", str(PACKAGED))
+    assert "one_model 2/2" in told
+    folder = tmp_path / "components"
+    states = Qwen(folder / "miniature-qwen", CPU).encode("A red circle moves right on a black background.")
+    text = Projection(folder / "miniature-base", CPU)(states)
+    assert (states.shape, text.shape) == ((128, 512), (128, 128))
+    engine = EagerEngine(folder / "miniature-base", CPU)
+    latents, mask, level = torch.zeros(1, 16, 2, 12, 12), torch.zeros(1, 1, 2, 12, 12), torch.full((1, 1, 2, 1, 1), 0.5)
+    assert engine(latents, level, text[None], mask, None).shape == latents.shape
+    assert read_manifest(folder / "miniature-base").latent_rgb is not None
 
 
 def test_text2image_is_refined_alone(trained: Path, tmp_path: Path) -> None:

@@ -1,0 +1,183 @@
+"""Trains the miniature in the form of Predict2.5: one denoiser for worlds from nothing, an image or a clip.
+
+PYTHONPATH=build python -m miniature.one_model --components DIR --work DIR --out DIR
+
+The video tokenizer is the one of the components that are there. The language model, a Qwen2.5-VL, its projection and the
+denoiser learn together.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
+
+from miniature import latents, scoring
+from miniature.components import write_component
+from miniature.conversing import LAYERS, WIDTH, Conversations, qwen, qwen_tokenizer
+from miniature.denoisers import Flow, noise_levels, without_padding_mask, world_loss
+from miniature.latents import Latents
+from miniature.networks import LATENT_CHANNELS, TEXT_WIDTH
+from miniature.recipe import RECIPES, Recipe
+from miniature.sampling import Asked, Choice, Pictures, sample
+from miniature.scenery import scenery
+from miniature.training import Graphed, Run, half_precision
+from orrery.engines.weights import load_module
+from orrery.miniature.vocabulary import FRAMES
+from orrery.stages.samplers.unipc import SIGMA_MAX, SIGMA_MIN
+from orrery.stages.texts.qwen import every_layer, tokens_of
+from orrery.worlds.catalog import find
+from orrery.worlds.components import ComponentKind, read_manifest
+
+TOKENIZER = find("miniature").video_tokenizer
+TEXT, BASE = "miniature-qwen", "miniature-base"
+SAMPLER = "unipc_karras"
+CONDITIONAL_TIMESTEP = 1e-4
+
+
+class OneModel(torch.nn.Module):
+    """Everything that is trained together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = qwen()
+        self.text.model.visual.requires_grad_(False)
+        self.base = without_padding_mask(base())
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[n, tokens, layers * width]: the denoiser projects it."""
+        return every_layer(self.text.model.language_model, tokens)
+
+
+def base() -> Any:
+    return CosmosTransformer3DModel(
+        in_channels=LATENT_CHANNELS + 1,
+        out_channels=LATENT_CHANNELS,
+        num_attention_heads=6,
+        attention_head_dim=32,
+        num_layers=8,
+        mlp_ratio=4.0,
+        text_embed_dim=TEXT_WIDTH,
+        adaln_lora_dim=32,
+        rope_scale=(1.0, 3.0, 3.0),
+        concat_padding_mask=True,
+        extra_pos_embed_type=None,
+        use_crossattn_projection=True,
+        crossattn_proj_in_channels=LAYERS * WIDTH,
+        encoder_hidden_states_channels=TEXT_WIDTH,
+    )
+
+
+def train(work: Path, recipe: Recipe, encoded: Latents, texts: list[list[str]]) -> OneModel:
+    """The trained networks, with the average of their weights."""
+    torch.manual_seed(recipe.seed)
+    device = encoded.values.device
+    networks = OneModel().to(device)
+    run = Run(
+        work / "one_model",
+        networks,
+        rate=recipe.denoiser_rate,
+        total=recipe.one_model_steps,
+        warm_up=recipe.warm_up,
+        decay=recipe.ema_decay,
+    )
+    conversations, flow = Conversations(texts, device), Graphed(Flow(networks.base))
+    if device.type == "cuda":
+        for block in networks.base.transformer_blocks:
+            block.compile(dynamic=False)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(recipe.seed + step)
+        numbers = torch.randint(len(encoded.values), (recipe.denoiser_batch,), device=device)
+        with half_precision(device):
+            text = networks.embed(conversations.pick(numbers, recipe.caption_dropout)).float()
+        levels = noise_levels(len(numbers), device, SIGMA_MAX, SIGMA_MIN)
+        return {"loss": world_loss(flow, encoded.normalised(numbers), text, recipe.one_model_conditional_frames, levels)}
+
+    run.train(losses)
+    run.average.write_to(networks)
+    return networks.eval().requires_grad_(False)
+
+
+class OneStudio:
+    """Predict2.5's form: worlds from text alone, or from frames, by the same network."""
+
+    def __init__(self, vae: Any, networks: OneModel, encoded: Latents):
+        self._networks, self._pictures = networks, Pictures(vae, encoded.mean, encoded.std)
+        self._tokenizer = qwen_tokenizer()
+
+    @torch.no_grad()
+    def reconstructed(self, clips: np.ndarray) -> np.ndarray:
+        """See `Studio`."""
+        return self._pictures.pixels(self._pictures.latents(clips))
+
+    @torch.no_grad()
+    def text2world(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray:
+        """See `Studio`."""
+        return self._worlds(prompts, None, seeds, choice)
+
+    @torch.no_grad()
+    def image2world(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
+        """See `Studio`."""
+        return self._worlds(prompts, self._pictures.latents(first), seeds, choice)
+
+    def _worlds(self, prompts: list[str], given: torch.Tensor | None, seeds: list[int], choice: Choice) -> np.ndarray:
+        asked = Asked(self._embed(prompts), self._embed([""] * len(prompts)), choice.world_guidance, seeds)
+        frames = (FRAMES - 1) // 4 + 1
+        made = sample(self._networks.base, asked, choice, frames, given, conditional_timestep=CONDITIONAL_TIMESTEP)
+        return self._pictures.pixels(made)
+
+    def _embed(self, prompts: list[str]) -> torch.Tensor:
+        return self._networks.embed(tokens_of(prompts, self._tokenizer).to(self._pictures.device)).float()
+
+
+def save(out: Path, networks: OneModel, shown_by: Path) -> None:
+    """Replaces both components under `out`. Latents are shown as those of `shown_by`, which are of the same tokenizer."""
+    networks.base.register_to_config(concat_padding_mask=True)
+    write_component(out / TEXT, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
+    rgb = read_manifest(shown_by).latent_rgb
+    write_component(out / BASE, ComponentKind.TRANSFORMER, networks.base.half().save_pretrained, rgb)
+
+
+def _text(model: Any, folder: Path) -> None:
+    qwen_tokenizer().save_pretrained(folder / "tokenizer")
+    model.half().save_pretrained(folder)
+
+
+def main() -> None:
+    arguments = _arguments()
+    recipe = RECIPES[arguments.recipe]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")
+    vae = load_module(AutoencoderKLWan, arguments.components / TOKENIZER, device).float()
+    things, texts = scenery(recipe.seed, recipe.scenes, recipe.captions_per_scene)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    encoded = latents.compute(arguments.work, vae, things.to(device), device)
+    encoded = replace(encoded, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
+    networks = train(arguments.work, recipe, encoded, texts)
+    scoring.show(scoring.score(OneStudio(vae, networks, encoded), arguments.prompts, Choice(SAMPLER, arguments.steps)))
+    save(arguments.out, networks, arguments.components / "miniature-video2world")
+
+
+def _moment(vae: Any, name: str, device: torch.device) -> torch.Tensor:
+    return torch.tensor(getattr(vae.config, f"latents_{name}"), device=device)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="miniature.one_model", description=__doc__)
+    parser.add_argument("--components", type=Path, required=True, help="folder of the miniature's components")
+    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints, latents and logs; resumed if there")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the components")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
+    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
+    parser.add_argument("--steps", type=int, default=35, help="of the sampler when it is scored")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
