@@ -162,6 +162,7 @@ def test_judging_needs_nothing_but_numpy() -> None:
         "orrery.weights.pulling",
         "orrery.stages.guardrail_text",
         "orrery.stages.publisher",
+        "orrery.stages.prompt_upsampler",
         "orrery.stages.text2world_request",
         "orrery.stages.denoiser_unary",
     ],
