@@ -12,6 +12,9 @@ from orrery.embedded.settings import free_ports
 from stages.language_model import LanguageModel, listening
 from tiny import built
 
+OTHERS = ("tiny-predict1", "tiny-predict25")
+"""Models that the shared Orrery serves beside its default."""
+
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,7 +39,7 @@ def language_model() -> Iterator[LanguageModel]:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, models_dir: Path, triton_http_port: int, language_model: LanguageModel
 ) -> Iterator[Stack]:
-    """One Orrery for all tests that need no other, with every door open: HTTP, gRPC, and Triton's own two."""
+    """One Orrery for all tests that need no other, with every tiny model and every door open: HTTP, gRPC, Triton's own two."""
     home, port = tmp_path_factory.mktemp("orrery"), str(triton_http_port)
     told = {
         "ORRERY_WEBHOOK_ALLOW_PRIVATE": "true",
@@ -45,5 +48,6 @@ def stack(
         "ORRERY_UPSAMPLER_MODEL": "reason1-7b",
         "ORRERY_UPSAMPLER_API_KEY": "sesame",
     }
-    with running(home, models_dir, "--triton-http-port", port, ensemble=True, **told) as started:
+    others = [word for model in OTHERS for word in ("--model", model)]
+    with running(home, models_dir, "--triton-http-port", port, *others, ensemble=True, **told) as started:
         yield started
