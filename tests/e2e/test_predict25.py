@@ -1,4 +1,4 @@
-"""Predict2.5 through HTTP: what diffusers' pipeline makes of the same checkpoint, and what the official schedules make of it."""
+"""Predict2.5 through HTTP: what the pipeline of diffusers makes of the same checkpoint, and what the official loops do."""
 
 from __future__ import annotations
 
