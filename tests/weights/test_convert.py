@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 from pathlib import Path
@@ -183,9 +184,57 @@ def test_every_tensor_is_held_to_the_variant(state: Any, tmp_path: Path) -> None
     )
 
 
-@pytest.mark.parametrize("file", ["model-720p-16fps-natten.pt", "model_distilled.pt", "model_fast_tokenizer.pt"])
+@pytest.mark.parametrize("file", ["model_fast_tokenizer.pt", "model-multiview.pt"])
 def test_a_network_that_would_run_wrongly_is_known_by_its_name(state: Any, tmp_path: Path, file: str) -> None:
     assert "in a way that no stage has" in refused(state, tmp_path, file=file)
+
+
+SPARSE_TINY = TINY.model_copy(update={"neighbourhoods": "tiny"})
+RELEASED_TABLE = {
+    "predict2-2b-video2world-720p16": SPARSE_TINY,
+    "predict2-2b-video2world-480p10": SPARSE_TINY,
+    "predict2-2b-video2world-720p16-natten": SPARSE_TINY,
+    "predict2-2b-text2image": OTHER,
+    "predict2-2b-text2image-distilled": OTHER,
+}
+
+
+def released(state: Any, folder: Path, file: str, name: str) -> Any:
+    torch.save(state, folder / file)
+    return convert(folder / file, name, folder / "models", variants=RELEASED_TABLE, say=lambda text: None)
+
+
+def neighbourhoods_of(folder: Path, name: str) -> Any:
+    return json.loads((folder / "models" / name / "config.json").read_text()).get("neighbourhoods")
+
+
+def test_a_sparse_network_is_marked_by_its_own_name_or_its_files(state: Any, tmp_path: Path) -> None:
+    sparse, dense = "predict2-2b-video2world-720p16-natten", "predict2-2b-video2world-720p16"
+    released(state, tmp_path, "model-720p-16fps-natten.pt", sparse)
+    released(state, tmp_path, "model-720p-16fps.pt", dense)
+    released(state, tmp_path, "model-720p-16fps-natten.pt", "my-own")
+    assert [neighbourhoods_of(tmp_path, name) for name in (sparse, dense, "my-own")] == ["predict2-2b", None, "tiny"]
+    assert "none are known of Tiny" in refused(state, tmp_path / "models", file="model-720p-16fps-natten.pt")
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "meant"),
+    [
+        ("model-720p-16fps-natten.pt", "predict2-2b-video2world-720p16", "720p16-natten"),
+        ("model-720p-16fps.pt", "predict2-2b-video2world-720p16-natten", "720p16"),
+        ("model-480p-10fps.pt", "predict2-2b-video2world-720p16", "480p10"),
+        ("model_distilled.pt", "predict2-2b-text2image", "text2image-distilled"),
+        ("model.pt", "predict2-2b-text2image-distilled", "text2image"),
+    ],
+)
+def test_the_files_of_one_network_are_not_mistaken_for_each_other(
+    state: Any, tmp_path: Path, file: str, name: str, meant: str
+) -> None:
+    if "image" in name:
+        image = {key: value for key, value in state.items() if "x_embedder" not in key}
+        state = image | {"net.x_embedder.proj.1.weight": torch.ones(32, 68, dtype=torch.bfloat16)}
+    with pytest.raises(CheckpointUnknown, match=f"released as .*{meant}, which has the tensors of {name}"):
+        released(state, tmp_path, file, name)
 
 
 def test_a_component_is_not_made_of_another_network(state: Any, tmp_path: Path) -> None:
@@ -203,7 +252,7 @@ def test_a_component_that_cannot_fit_is_not_begun(state: Any, tmp_path: Path, mo
 
 
 BILLIONS = {"0.6b-text2image": 0.598, "2b-text2image": 1.956, "14b-text2image": 14.265}
-BILLIONS |= {"2b-video2world-720p16": 1.956, "14b-video2world-720p16": 14.265}
+BILLIONS |= {"2b-video2world-480p10": 1.956, "14b-video2world-720p16-natten": 14.265, "0.6b-text2image-distilled": 0.598}
 
 
 @pytest.mark.parametrize(("name", "billions"), BILLIONS.items())

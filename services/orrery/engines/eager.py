@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from diffusers import CosmosTransformer3DModel
 
+from orrery.engines.neighbourhood import Grid, attach
 from orrery.engines.weights import load_part
+from orrery.worlds.catalog.components import COMPONENTS
+from orrery.worlds.neighbourhoods import CONFIG_KEY, Triple, layers_of
 
 
 class EagerEngine:
@@ -17,6 +20,8 @@ class EagerEngine:
     def __init__(self, folder: Path, device: torch.device):
         self._module = load_part(lambda: _without_projection(folder), folder, device, transformer_name)
         self._device = device
+        self._grid = Grid()
+        _attend(self._module, folder, self._grid, device)
         self._padded = bool(self._module.config.concat_padding_mask)
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
         self._module.register_to_config(concat_padding_mask=False)
@@ -38,6 +43,7 @@ class EagerEngine:
     ) -> torch.Tensor:
         """See `Engine`."""
         cast = {"device": self._device, "dtype": self._module.dtype}
+        self._grid.size = _tokens(self._module, hidden_states)
         channels = with_padding(condition_mask, hidden_states) if self._padded else condition_mask
         sample: torch.Tensor = self._module(
             hidden_states=hidden_states.to(**cast),
@@ -52,8 +58,24 @@ class EagerEngine:
 
 def _without_projection(folder: Path) -> Any:
     """Text comes projected, where the transformer brings a projection for it: that part is not loaded here."""
-    config = CosmosTransformer3DModel.load_config(folder)
-    return CosmosTransformer3DModel.from_config({**config, "use_crossattn_projection": False})
+    config = dict(CosmosTransformer3DModel.load_config(folder))
+    config.pop(CONFIG_KEY, None)
+    return CosmosTransformer3DModel.from_config(config | {"use_crossattn_projection": False})
+
+
+def _attend(module: Any, folder: Path, grid: Grid, device: torch.device) -> None:
+    """Raises `ComponentUnusable` if it is not sure how the network attends."""
+    config, known = CosmosTransformer3DModel.load_config(folder), COMPONENTS.get(folder.name)
+    layers = layers_of(folder.name, config, config.get(CONFIG_KEY) if known is None else known.neighbourhoods)
+    if layers is not None:
+        attach(module, layers, grid, device)
+
+
+def _tokens(module: Any, hidden_states: torch.Tensor) -> Triple:
+    frames, rows, columns = (
+        side // patch for side, patch in zip(hidden_states.shape[2:], module.config.patch_size, strict=True)
+    )
+    return frames, rows, columns
 
 
 def transformer_name(name: str) -> str | None:

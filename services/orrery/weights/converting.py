@@ -16,13 +16,18 @@ from safetensors.torch import save_file
 
 from orrery.weights.errors import CheckpointUnknown, NoSpace
 from orrery.weights.manifests import move_in
-from orrery.weights.released import FILES, VARIANTS, Variant, plain, variant_of
+from orrery.weights.released import VARIANTS, Variant, plain, released_as, variant_of
+from orrery.worlds.catalog.components import COMPONENTS
 from orrery.worlds.components import ComponentKind, ComponentManifest
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.neighbourhoods import mark
 
 STAGING = ".convert"
 NESTS = ("model", "module", "state_dict")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+CONFIG = "config.json"
+SPARSE = "natten"
+"""In the name of a file whose network attends to neighbourhoods."""
 
 
 def convert(
@@ -41,14 +46,16 @@ def convert(
     variant = variant_of(path.name, shapes, variants.values())
     if variants.get(name, variant) != variant:
         raise CheckpointUnknown(f"{path.name} is {variant.name}; {name} is {variants[name].name}")
-    _hold_name(path.name, name, variants)
+    _hold_name(path.name, name, variant, variants)
+    table = _neighbourhoods(path.name, name, variant)
     module = _laid_out(variant)
     variant.hold(path.name, shapes, {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()})
-    say(f"{path.name} is {variant.name}")
+    say(f"{path.name} is {variant.name}{', of neighbourhoods' if table is not None else ''}")
     staging = models_dir / STAGING / name
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     module.save_config(staging)
+    mark(staging / CONFIG, table)
     weights = {variant.generation.renamed(key): tensor.contiguous() for key, tensor in tensors.items()}
     needed, free = sum(tensor.nbytes for tensor in weights.values()), shutil.disk_usage(staging).free
     if needed > free:
@@ -57,11 +64,23 @@ def convert(
     return move_in(staging, folder, ComponentKind.TRANSFORMER, source=path.name, say=say)
 
 
-def _hold_name(file: str, name: str, variants: Mapping[str, Variant]) -> None:
+def _hold_name(file: str, name: str, variant: Variant, variants: Mapping[str, Variant]) -> None:
     """Raises `CheckpointUnknown` for a file that by its name is another component of the table than `name`."""
-    meant = next((component for start, component in FILES.items() if file.startswith(start)), name)
-    if meant != name and name in variants:
+    meant = released_as(file, variant, variants)
+    if meant not in (None, name) and name in variants:
         raise CheckpointUnknown(f"{file} was released as {meant}, which has the tensors of {name} and is to be run otherwise")
+
+
+def _neighbourhoods(file: str, name: str, variant: Variant) -> str | None:
+    """The table that the network is to be run with, by the component's name or the file's; None for a dense one."""
+    known = COMPONENTS.get(name)
+    if known is not None:
+        return known.neighbourhoods
+    if SPARSE not in file.lower():
+        return None
+    if variant.neighbourhoods is None:
+        raise CheckpointUnknown(f"{file}: by its name it attends to neighbourhoods; none are known of {variant.name}")
+    return variant.neighbourhoods
 
 
 def _laid_out(variant: Variant) -> Any:

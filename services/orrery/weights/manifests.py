@@ -10,12 +10,15 @@ from pathlib import Path
 from orrery.worlds.catalog.components import COMPONENTS, tokenizer_of
 from orrery.worlds.components import LORA_FILES, MANIFEST, ComponentKind, ComponentManifest, LatentRgb, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.neighbourhoods import mark
 
 Say = Callable[[str], None]
 
 
 def describe(folder: Path, kind: ComponentKind | None, *, say: Say) -> ComponentManifest:
     """Writes the manifest of a folder that has none. `kind` is the catalog's if None.
+
+    A transformer of the catalog that attends to neighbourhoods is marked so: its name says it, and no tensor of it does.
 
     Raises `ComponentUnusable` without a folder or a kind, or where there is a manifest already.
     """
@@ -29,6 +32,8 @@ def describe(folder: Path, kind: ComponentKind | None, *, say: Say) -> Component
         raise ComponentUnusable(f"{folder} holds no LoRA: that is a file {' or '.join(LORA_FILES)}")
     if (folder / MANIFEST).exists():
         raise ComponentUnusable(f"{folder} has a {MANIFEST} already; `orrery models verify` holds its files to it")
+    if spec is not None:
+        mark(folder / "config.json", spec.neighbourhoods)
     return write_manifest(folder, kind, latent_rgb=latent_rgb(folder.name, kind, folder.parent, say=say))
 
 

@@ -26,7 +26,10 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Length:
-    """See `WorldRequest`, which has these fields."""
+    """A film in chunks is made by `num_chunks` passes. Each begins with the last `chunk_overlap` frames of the one before.
+
+    With a `chunk_size` it has `num_frames` in all, and each pass gives that many of them; else each pass gives `num_frames`.
+    """
 
     num_frames: int
     num_chunks: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TypeVar
 
@@ -58,8 +59,7 @@ class RequestedWorld(BaseModel):
 class WorldRequest(Frozen):
     """A settled request: every value known and within the model's limits. Units: pixels, frames, frames per second.
 
-    A film in chunks is made by `num_chunks` passes, each of which begins with the last `chunk_overlap` frames of the last one.
-    With a `chunk_size` it has `num_frames` in all, and each pass gives that many of them; else each pass gives `num_frames`.
+    `lengths.Length` says how a film in chunks is meant.
     """
 
     workflow: Workflow
@@ -121,7 +121,6 @@ def settle(
         prompt=_text("prompt", asked.prompt, model, empty_allowed=False),
         negative_prompt=_negative_prompt(asked, model, spec),
         size=_size(asked, spec),
-        num_frames=length.num_frames,
         fps=fps,
         num_conditional_frames=_num_conditional_frames(asked, model, workflow),
         num_inference_steps=_steps(asked, model),
@@ -131,9 +130,7 @@ def settle(
         numerics=numerics,
         output_format=_output_format(asked, workflow),
         prompt_upsampling=_prompt_upsampling(asked, model, workflow),
-        num_chunks=length.num_chunks,
-        chunk_size=length.chunk_size,
-        chunk_overlap=length.chunk_overlap,
+        **asdict(length),
         lora=lora,
         lora_scale=lora_scale,
         conditioning=conditioning,

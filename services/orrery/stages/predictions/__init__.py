@@ -12,6 +12,7 @@ from orrery.worlds.catalog.models import Sampler
 PREDICTIONS: dict[str, type[Prediction]] = {
     Sampler.RES_2AB.value: RectifiedFlow,
     Sampler.EULER.value: RectifiedFlow,
+    Sampler.RENOISE.value: RectifiedFlow,
     Sampler.EDM_EULER.value: OfficialEdm,
     Sampler.EDM_EULER_DIFFUSERS.value: DiffusersEdm,
     Sampler.UNIPC_KARRAS.value: TruncatedVelocity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orrery.stages.samplers.euler import diffusers_euler, edm_euler
+from orrery.stages.samplers.renoise import Renoise
 from orrery.stages.samplers.res_2ab import Res2AB
 from orrery.stages.samplers.sampler import Predict, PredictX0, Sampler, SamplerState
 from orrery.stages.samplers.trigflow import TrigFlow
@@ -15,6 +16,7 @@ from orrery.worlds.errors import InvalidField
 SAMPLERS: dict[str, Callable[[int], Sampler]] = {
     models.Sampler.RES_2AB.value: Res2AB,
     models.Sampler.EULER.value: diffusers_euler,
+    models.Sampler.RENOISE.value: Renoise,
     models.Sampler.EDM_EULER.value: edm_euler,
     models.Sampler.EDM_EULER_DIFFUSERS.value: diffusers_euler,
     # Official code evaluates once more than it is asked for; the pipeline of diffusers does not.

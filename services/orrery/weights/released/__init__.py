@@ -5,6 +5,9 @@ Diffusers has the same tensors under other names. A module for each generation h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
 from orrery.weights.released import predict1, predict2, predict25
 from orrery.weights.released.detection import variant_of
 from orrery.weights.released.variant import Variant, plain
@@ -12,7 +15,14 @@ from orrery.weights.released.variant import Variant, plain
 VARIANTS: dict[str, Variant] = predict1.VARIANTS | predict2.VARIANTS | predict25.VARIANTS
 """By the name of the component that the variant becomes. A component of another name may be any of them."""
 
-FILES: dict[str, str] = predict25.FILES
-"""Files that only their names tell from others of the same tensors: how a name begins, and the component that it is."""
+FILES: dict[str, str] = predict2.FILES | {component: f"{start}*" for start, component in predict25.FILES.items()}
+"""Components whose files only their names tell from others of the same tensors, and what those are called, as patterns."""
 
-__all__ = ["FILES", "VARIANTS", "Variant", "plain", "variant_of"]
+
+def released_as(file: str, variant: Variant, variants: Mapping[str, Variant]) -> str | None:
+    """Which component of `variants` a file of this name and network was released as; None if that is not known."""
+    same = (name for name, other in variants.items() if other == variant)
+    return next((name for name in same if name in FILES and fnmatchcase(file, FILES[name])), None)
+
+
+__all__ = ["FILES", "VARIANTS", "Variant", "plain", "released_as", "variant_of"]

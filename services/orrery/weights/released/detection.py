@@ -21,10 +21,10 @@ def variant_of(file: str, shapes: Mapping[str, tuple[int, ...]], variants: Colle
 
     Raises `CheckpointUnknown` for a file that is none of them, or that cannot be told from another by its tensors.
     """
-    unserved = next((word for word in UNSERVED_NAMES if word in file.lower()), None)
+    generation = generation_of(file, shapes)
+    unserved = next((word for word in UNSERVED_NAMES if word in file.lower() and word not in generation.ways), None)
     if unserved is not None:
         raise CheckpointUnknown(f"{file}: by its name ({unserved}) it is to be run in a way that no stage has")
-    generation = generation_of(file, shapes)
     known: dict[tuple[int, ...], Variant] = {one.embedder: one for one in variants if one.generation == generation}
     if shapes[EMBEDDER] not in known:
         expected = ", ".join(f"{list(shape)} ({variant.name})" for shape, variant in known.items())

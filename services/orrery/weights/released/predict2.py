@@ -7,6 +7,7 @@ from orrery.weights.released.variant import EMBEDDER, Generation, Variant
 GENERATION = Generation(
     name="Predict2",
     marks=(EMBEDDER,),
+    ways=("natten", "distill"),
     renames={
         "t_embedder.1": "time_embed.t_embedder",
         "t_embedding_norm": "time_embed.norm",
@@ -56,13 +57,29 @@ def _world(size: str, heads: int, layers: int, rope_scale: tuple[float, float, f
         layers=layers,
         in_channels=17,
         rope_scale=rope_scale,
+        neighbourhoods=f"predict2-{size.lower()}",
     )
 
 
-VARIANTS = {
-    "predict2-0.6b-text2image": _image("0.6B", 20, 64, 20),
-    "predict2-2b-text2image": _image("2B", 16, 128, 28),
-    "predict2-14b-text2image": _image("14B", 40, 128, 36),
-    "predict2-2b-video2world-720p16": _world("2B", 16, 28, (1.0, 3.0, 3.0)),
-    "predict2-14b-video2world-720p16": _world("14B", 40, 36, (20 / 24, 2.0, 2.0)),
+SIZES = {
+    "0.6b": (_image("0.6B", 20, 64, 20), None),
+    "2b": (_image("2B", 16, 128, 28), _world("2B", 16, 28, (1.0, 3.0, 3.0))),
+    "14b": (_image("14B", 40, 128, 36), _world("14B", 40, 36, (20 / 24, 2.0, 2.0))),
 }
+WORLDS = {
+    f"{resolution}p{fps}{sparse}": f"model-{resolution}p-{fps}fps{sparse}.pt"
+    for resolution, sparse in (("480", ""), ("720", ""), ("720", "-natten"))
+    for fps in (10, 16)
+}
+"""Video2world by the end of the component's name: what the released file of each size is called."""
+
+VARIANTS = {f"predict2-{size}-text2image{end}": image for size, (image, _) in SIZES.items() for end in ("", "-distilled")} | {
+    f"predict2-{size}-video2world-{end}": world for size, (_, world) in SIZES.items() if world is not None for end in WORLDS
+}
+
+FILES = {f"predict2-{size}-video2world-{end}": file for size in ("2b", "14b") for end, file in WORLDS.items()} | {
+    f"predict2-{size}-text2image{end}": file
+    for size in SIZES
+    for end, file in (("", "model.pt"), ("-distilled", "*distilled*.pt"))
+}
+"""By component, what the released file is called, as a pattern: its tensors do not tell it from others."""

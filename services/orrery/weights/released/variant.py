@@ -21,12 +21,14 @@ PATCH = 4
 class Generation(Frozen):
     """Networks whose tensors have the same names. `marks` are plain names that a file of this generation has.
 
-    `renames` lead from a part of a released name to that of diffusers, one after another.
+    `renames` lead from a part of a released name to that of diffusers, one after another. `ways` are words in the names of
+    files whose networks are run in a way of their own that stages have.
     """
 
     name: str
     marks: tuple[str, ...]
     renames: dict[str, str]
+    ways: tuple[str, ...] = ()
 
     def renamed(self, name: str) -> str:
         """Diffusers' name of a tensor, from its plain name."""
@@ -48,6 +50,8 @@ class Variant(Frozen):
     text_width: int = 1024
     adaln_width: int = 256
     mlp_ratio: float = 4.0
+    neighbourhoods: str | None = None
+    """The table of `worlds.neighbourhoods` that its sparse release was trained with."""
     extra: dict[str, Any] = {}
     """What else its configuration says, beside `config`'s own."""
 

@@ -38,11 +38,15 @@ class HubSource(Frozen):
 
 
 class ComponentSpec(Frozen):
-    """`source` is None for what no hub has: the miniature comes with the package, the tiny random ones are built."""
+    """`source` is None for what no hub has: the miniature comes with the package, the tiny random ones are built.
+
+    `neighbourhoods` of a transformer is the table that it is to be run with, as `config.json` must say.
+    """
 
     name: str
     kind: ComponentKind
     source: HubSource | None = None
+    neighbourhoods: str | None = None
 
 
 VIDEO_TOKENIZER = HubFolder(folder="vae", needed=(CONFIG, DIFFUSERS_WEIGHTS))
@@ -91,8 +95,14 @@ SOURCES: dict[str, HubSource] = {
 
 def _specs(model: ModelSpec) -> dict[str, ComponentSpec]:
     kinds = {model.text_encoder: ComponentKind.TEXT_ENCODER, model.video_tokenizer: ComponentKind.VIDEO_TOKENIZER}
+    tables = {spec.component: spec.neighbourhoods for spec in (model.image, model.world, model.text) if spec is not None}
     return {
-        name: ComponentSpec(name=name, kind=kinds.get(name, ComponentKind.TRANSFORMER), source=SOURCES.get(name))
+        name: ComponentSpec(
+            name=name,
+            kind=kinds.get(name, ComponentKind.TRANSFORMER),
+            source=SOURCES.get(name),
+            neighbourhoods=tables.get(name),
+        )
         for name in model.components
     }
 

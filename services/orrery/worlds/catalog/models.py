@@ -18,6 +18,7 @@ class Workflow(StrEnum):
 class Sampler(StrEnum):
     RES_2AB = "res_2ab"
     EULER = "euler"
+    RENOISE = "renoise"
     EDM_EULER = "edm_euler"
     EDM_EULER_DIFFUSERS = "edm_euler_diffusers"
     UNIPC_KARRAS = "unipc_karras"
@@ -123,7 +124,8 @@ class DenoiserSpec(Frozen):
     `conditional_timestep` is what conditioning frames are said to be at, for checkpoints that tell them from the others.
     `diffusers_samples_posterior` says whether the pipeline draws conditioning latents rather than taking their mean.
     `projects_text` is of a transformer that brings a projection for the text encoder's output.
-    `chunks` is how films of several passes are made, None if they are not.
+    `chunks` is how films of several passes are made, None if they are not. `neighbourhoods` names the table of
+    `worlds.neighbourhoods` that the network was trained with; None is a network in which all attends to all.
     """
 
     component: str
@@ -144,6 +146,7 @@ class DenoiserSpec(Frozen):
     diffusers_samples_posterior: bool = True
     projects_text: bool = False
     chunks: ChunkSpec | None = None
+    neighbourhoods: str | None = None
 
     @property
     def all_sizes(self) -> tuple[Size, ...]:

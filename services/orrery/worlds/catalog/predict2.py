@@ -1,4 +1,4 @@
-"""Cosmos Predict2: 2B and 14B text2image and video2world at 720p and 16 fps, and the tiny checkpoint of the same classes.
+"""Cosmos Predict2: every released text2image and video2world, and the tiny checkpoint of the same classes.
 
 Sizes, frame counts, guidance and negative prompts are those of the official scripts (cosmos-predict2, `examples/` and
 `cosmos_predict2/datasets/utils.py`). Components of the released models are named here and loaded from folders of these names.
@@ -6,7 +6,7 @@ Sizes, frame counts, guidance and negative prompts are those of the official scr
 
 from __future__ import annotations
 
-from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, IntRange, ModelSpec, Size
+from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, FloatRange, IntRange, ModelSpec, Sampler, Size
 from orrery.worlds.catalog.upsampling import PREDICT2_UPSAMPLING
 
 NEGATIVE_PROMPT = (
@@ -29,6 +29,14 @@ IMAGE_SIZES = _sizes(
 WORLD_SIZES_720 = _sizes(
     ratio_16_9=(1280, 704), ratio_1_1=(960, 960), ratio_4_3=(960, 704), ratio_3_4=(704, 960), ratio_9_16=(704, 1280)
 )
+WORLD_SIZES_480 = _sizes(
+    ratio_16_9=(768, 432), ratio_1_1=(480, 480), ratio_4_3=(640, 480), ratio_3_4=(480, 640), ratio_9_16=(432, 768)
+)
+WORLD_SIZES = {"480": WORLD_SIZES_480, "720": WORLD_SIZES_720}
+WIDE_720 = {"16:9": WORLD_SIZES_720["16:9"]}
+"""What the networks with neighbourhoods were trained at."""
+NUM_FRAMES = {16: 93, 10: 61}
+"""Of one pass, about six seconds, by frames per second: each has a checkpoint of its own."""
 TINY_SIZES = _sizes(ratio_16_9=(176, 96), ratio_1_1=(96, 96), ratio_4_3=(128, 96), ratio_3_4=(96, 128), ratio_9_16=(96, 176))
 
 
@@ -42,30 +50,87 @@ def _image(component: str, resolution: str, sizes: dict[str, Size]) -> DenoiserS
     )
 
 
-def _world(component: str, resolution: str, sizes: dict[str, Size], default_num_frames: int) -> DenoiserSpec:
+def _world(component: str, resolution: str, sizes: dict[str, Size], default_num_frames: int, fps: int = 16) -> DenoiserSpec:
     return DenoiserSpec(
         component=component,
         sizes={resolution: sizes},
         default_resolution=resolution,
-        num_frames=IntRange(minimum=5, maximum=93, step=4),
+        num_frames=IntRange(minimum=5, maximum=NUM_FRAMES[fps], step=4),
         default_num_frames=default_num_frames,
+        fps=(fps,),
         num_conditional_frames=(1, 5),
         default_guidance_scale=7.0,
         default_negative_prompt=NEGATIVE_PROMPT,
-        diffusers_rope_fps=16.0,
+        diffusers_rope_fps=float(fps),
         chunks=ChunkSpec(),
     )
 
 
-def _predict2(size: str) -> ModelSpec:
+def _predict2(size: str, world: DenoiserSpec, name: str, told: str) -> ModelSpec:
+    """The text2image network of the size beside one of its video2world networks."""
     return ModelSpec(
-        name=f"predict2-{size}",
-        description=f"Cosmos Predict2 {size.upper()}: text2image, and video2world at 720p, 16 fps",
+        name=name,
+        description=f"Cosmos Predict2 {size.upper()}: text2image, and video2world at {told}",
         text_encoder="t5-11b",
         video_tokenizer="wan2.1-vae",
         image=_image(f"predict2-{size}-text2image", "1024", IMAGE_SIZES),
-        world=_world(f"predict2-{size}-video2world-720p16", "720", WORLD_SIZES_720, 93),
+        world=world,
         upsampling=PREDICT2_UPSAMPLING,
+    )
+
+
+def _released_world(size: str, resolution: str, fps: int) -> DenoiserSpec:
+    component = f"predict2-{size}-video2world-{resolution}p{fps}"
+    return _world(component, resolution, WORLD_SIZES[resolution], NUM_FRAMES[fps], fps)
+
+
+def _dense(size: str, resolution: str, fps: int) -> ModelSpec:
+    """The size's own name is that of the official script's default, 720p at 16 frames per second."""
+    usual = (resolution, fps) == ("720", 16)
+    name = f"predict2-{size}" if usual else f"predict2-{size}-{resolution}p-{fps}fps"
+    return _predict2(size, _released_world(size, resolution, fps), name, f"{resolution}p, {fps} fps")
+
+
+def _sparse(size: str, fps: int) -> ModelSpec:
+    """Attention within neighbourhoods: official `--natten`."""
+    dense = _released_world(size, "720", fps)
+    own = {"component": f"{dense.component}-natten", "sizes": {"720": WIDE_720}, "neighbourhoods": f"predict2-{size}"}
+    told = f"720p 16:9, {fps} fps, with neighbourhood attention"
+    return _predict2(size, dense.model_copy(update=own), f"predict2-{size}-720p-{fps}fps-natten", told)
+
+
+def _pictures(size: str) -> ModelSpec:
+    return ModelSpec(
+        name=f"predict2-{size}",
+        description=f"Cosmos Predict2 {size.upper()}: text2image, with the tokenizer of the larger models",
+        text_encoder="t5-11b",
+        video_tokenizer="wan2.1-vae",
+        image=_image(f"predict2-{size}-text2image", "1024", IMAGE_SIZES),
+    )
+
+
+def _distilled(image: DenoiserSpec, name: str, text_encoder: str, video_tokenizer: str, description: str) -> ModelSpec:
+    """Four steps at most, and no guidance, which was distilled with them."""
+    alone = {"samplers": (Sampler.RENOISE,), "diffusers_sampler": Sampler.RENOISE, "default_guidance_scale": 0.0}
+    return ModelSpec(
+        name=name,
+        description=description,
+        text_encoder=text_encoder,
+        video_tokenizer=video_tokenizer,
+        image=image.model_copy(update=alone),
+        num_inference_steps=IntRange(minimum=1, maximum=4),
+        default_num_inference_steps=4,
+        guidance_scale=FloatRange(minimum=0.0, maximum=0.0),
+    )
+
+
+def _released_distilled(size: str) -> ModelSpec:
+    return _distilled(
+        _image(f"predict2-{size}-text2image-distilled", "1024", IMAGE_SIZES),
+        f"predict2-{size}-distilled",
+        "t5-11b",
+        "wan2.1-vae",
+        f"Cosmos Predict2 {size.upper()}: text2image, distilled to four steps",
     )
 
 
@@ -110,4 +175,20 @@ MINIATURE = ModelSpec(
     ),
 )
 
-MODELS = (MINIATURE, TINY, _predict2("2b"), _predict2("14b"))
+TINY_DISTILLED = _distilled(
+    _image("tiny-predict2-text2image", "96", TINY_SIZES),
+    "tiny-predict2-distilled",
+    "tiny-t5",
+    "tiny-wan-vae",
+    "The tiny Predict2's images by the sampler of the distilled ones: what it makes is noise",
+)
+
+MODELS = (
+    MINIATURE,
+    TINY,
+    TINY_DISTILLED,
+    _pictures("0.6b"),
+    *(_dense(size, resolution, fps) for size in ("2b", "14b") for resolution in ("720", "480") for fps in (16, 10)),
+    *(_sparse(size, fps) for size in ("2b", "14b") for fps in (16, 10)),
+    *(_released_distilled(size) for size in ("0.6b", "2b", "14b")),
+)

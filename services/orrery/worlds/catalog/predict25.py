@@ -7,7 +7,7 @@ that conditioning frames are almost clean, all others are rectified flows with s
 
 from __future__ import annotations
 
-from orrery.worlds.catalog.models import DenoiserSpec, FloatRange, IntRange, ModelSpec, Sampler, Size
+from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, FloatRange, IntRange, ModelSpec, Sampler, Size
 from orrery.worlds.catalog.predict2 import NEGATIVE_PROMPT, TINY_SIZES, WORLD_SIZES_720
 
 CONDITIONAL_TIMESTEP = 1e-4
@@ -15,6 +15,8 @@ CONDITIONAL_TIMESTEP = 1e-4
 KARRAS = (Sampler.UNIPC_KARRAS, Sampler.UNIPC_DIFFUSERS)
 SHIFTED = (Sampler.UNIPC_SHIFTED, Sampler.UNIPC_DIFFUSERS)
 SIZES_720 = {"720": WORLD_SIZES_720}
+CHUNKS = ChunkSpec(sizes=IntRange(minimum=9, maximum=93), default_size=77, seed_step=1)
+"""The official autoregressive mode: passes of 93 frames, of which 77 stay."""
 GUIDANCE = FloatRange(minimum=0.0, maximum=7.0)
 
 
@@ -40,6 +42,7 @@ def _base(
         conditional_timestep=conditional_timestep,
         diffusers_samples_posterior=False,
         projects_text=True,
+        chunks=CHUNKS,
     )
 
 
@@ -59,12 +62,13 @@ def _distilled() -> ModelSpec:
     """Without guidance, which was distilled with the steps."""
     base = _base("predict2.5-2b-base-distilled", (Sampler.TRIGFLOW,))
     alone = {"diffusers_sampler": Sampler.TRIGFLOW, "default_guidance_scale": 0.0, "default_negative_prompt": ""}
+    alone |= {"num_conditional_frames": (), "chunks": None}
     return ModelSpec(
         name="predict2.5-2b-distilled",
         description="Cosmos Predict2.5 2B, distilled to four steps: worlds from text, at 720p, 16 fps",
         text_encoder="cosmos-reason1-7b",
         video_tokenizer="wan2.1-vae",
-        text=base.model_copy(update=alone | {"num_conditional_frames": ()}),
+        text=base.model_copy(update=alone),
         num_inference_steps=IntRange(minimum=1, maximum=4),
         default_num_inference_steps=4,
         guidance_scale=FloatRange(minimum=0.0, maximum=0.0),
