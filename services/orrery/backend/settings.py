@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orrery.stages.stage import Endpoint, EngineHost, MemoryMode, StageSettings
+from orrery.stages.stage import EXACT, Endpoint, EngineHost, MemoryMode, Shortcut, StageSettings
 from orrery.worlds.catalog import DEFAULT_MODEL
 from orrery.worlds.upsampling import Fail
 
@@ -15,6 +15,7 @@ VARIABLES = (
     "ORRERY_TRANSFORMER",
     "ORRERY_MEMORY",
     "ORRERY_DEVICE_BYTES",
+    "ORRERY_SHORTCUTS",
     "ORRERY_PRELOAD",
     "ORRERY_THREADS",
     "ORRERY_DEFAULT_MODEL",
@@ -35,6 +36,7 @@ def settings_from(environment: Mapping[str, str]) -> StageSettings:
         transformer=EngineHost(environment.get("ORRERY_TRANSFORMER", EngineHost.IN_PROCESS)),
         memory=MemoryMode(environment.get("ORRERY_MEMORY", MemoryMode.RESIDENT)),
         device_bytes=int(device_bytes) if device_bytes else None,
+        shortcuts=tuple(Shortcut(name) for name in environment.get("ORRERY_SHORTCUTS", ",".join(EXACT)).split(",") if name),
         preload=tuple(filter(None, environment.get("ORRERY_PRELOAD", "").split(","))),
         threads=int(threads) if threads else None,
         default_model=environment.get("ORRERY_DEFAULT_MODEL", DEFAULT_MODEL),
@@ -63,6 +65,7 @@ def environment_of(settings: StageSettings) -> dict[str, str]:
         settings.transformer.value,
         settings.memory.value,
         str(settings.device_bytes or ""),
+        ",".join(settings.shortcuts),
         ",".join(settings.preload),
         str(settings.threads or ""),
         settings.default_model,

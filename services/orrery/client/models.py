@@ -43,7 +43,7 @@ def list_(
     digests: Annotated[bool, typer.Option("--verify", help="Reads every file, which takes its time.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The catalog: which components each model needs, and which of them are here; LoRAs too. The miniature is in the package."""
+    """The catalog: which components each model needs, and which of them are here; LoRAs too. The package has the miniature."""
     from orrery.weights.inventory import loras, stock
 
     found, beside = stock(models_dir, digests=digests), loras(models_dir, digests=digests)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orrery.backend.repository import write_repository
 from orrery.backend.settings import environment_of
-from orrery.stages.stage import Endpoint, EngineHost, MemoryMode, StageSettings
+from orrery.stages.stage import Endpoint, EngineHost, MemoryMode, Shortcut, StageSettings
 from orrery.telemetry.process import Telemetry
 from orrery.worker.process import serve
 from orrery.worker.settings import StageEnvironment
@@ -85,6 +85,7 @@ def stage_settings(settings: StageEnvironment) -> StageSettings:
         transformer=EngineHost(settings.transformer),
         memory=MemoryMode(settings.memory),
         device_bytes=settings.device_bytes,
+        shortcuts=tuple(Shortcut(name) for name in settings.shortcuts),
         preload=settings.components if settings.components is not None else tuple(found),
         threads=settings.threads,
         default_model=settings.default_model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from diffusers import CosmosTransformer3DModel
 
 from orrery.engines.neighbourhood import Grid, attach
+from orrery.engines.options import EXACT, Shortcut
+from orrery.engines.shortcuts import FrameTimes, TextMemory
 from orrery.engines.weights import load_part
 from orrery.worlds.catalog.components import COMPONENTS
 from orrery.worlds.neighbourhoods import CONFIG_KEY, Triple, layers_of
@@ -17,7 +20,7 @@ from orrery.worlds.neighbourhoods import CONFIG_KEY, Triple, layers_of
 class EagerEngine:
     """A `CosmosTransformer3DModel` as an `Engine`, computing in the element type that its weights are stored in."""
 
-    def __init__(self, folder: Path, device: torch.device):
+    def __init__(self, folder: Path, device: torch.device, shortcuts: Collection[Shortcut] = EXACT):
         self._module = load_part(lambda: _without_projection(folder), folder, device, transformer_name)
         self._device = device
         self._grid = Grid()
@@ -25,12 +28,19 @@ class EagerEngine:
         self._padded = bool(self._module.config.concat_padding_mask)
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
         self._module.register_to_config(concat_padding_mask=False)
+        self._texts = TextMemory(self._module) if Shortcut.TEXT_KV in shortcuts else None
+        self._times = FrameTimes(self._module) if Shortcut.FRAME_ADALN in shortcuts else None
 
     @property
     def network(self) -> torch.nn.Module:
-        """Whose layers a LoRA changes."""
+        """Whose layers a LoRA changes. `forget` before and after."""
         network: torch.nn.Module = self._module
         return network
+
+    def forget(self) -> None:
+        """What was kept of texts is neither there any more nor would be right for a network that was changed."""
+        if self._texts is not None:
+            self._texts.forget()
 
     @torch.inference_mode()
     def __call__(
@@ -45,15 +55,20 @@ class EagerEngine:
         cast = {"device": self._device, "dtype": self._module.dtype}
         self._grid.size = _tokens(self._module, hidden_states)
         channels = with_padding(condition_mask, hidden_states) if self._padded else condition_mask
+        if self._times is not None:
+            self._times.frames = timestep.shape[2] if timestep.ndim == 5 else None
         sample: torch.Tensor = self._module(
             hidden_states=hidden_states.to(**cast),
             timestep=timestep.to(**cast),
-            encoder_hidden_states=encoder_hidden_states.to(**cast),
+            encoder_hidden_states=self._text(encoder_hidden_states, cast),
             fps=rope_fps,
             condition_mask=None if channels is None else channels.to(**cast),
             return_dict=False,
         )[0]
         return sample.float()
+
+    def _text(self, given: torch.Tensor, cast: dict[str, Any]) -> torch.Tensor:
+        return given.to(**cast) if self._texts is None else self._texts.taken(given, lambda text: text.to(**cast))
 
 
 def _without_projection(folder: Path) -> Any:

@@ -12,6 +12,7 @@ import torch
 
 from orrery.engines.bls import BlsEngine
 from orrery.engines.engine import Engine
+from orrery.engines.pairing import PairedEngine
 from orrery.stages.arrays import to_tensor
 from orrery.stages.checkpoints import Cadence, identity, pack, unpack
 from orrery.stages.loading import configure_torch
@@ -19,7 +20,7 @@ from orrery.stages.networks import Network, Networks
 from orrery.stages.predictions import PREDICTIONS, Prediction
 from orrery.stages.previews import Previews
 from orrery.stages.samplers import Sampler, SamplerState, make_sampler
-from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, StageSettings, Values
+from orrery.stages.stage import YIELDED_VALUES, Call, EngineHost, Shortcut, StageSettings, Values
 from orrery.worlds.catalog.models import Compression
 from orrery.worlds.components import read_manifest
 from orrery.worlds.contracts import DENOISER, LORA, LORA_SCALE, StageContract
@@ -34,6 +35,8 @@ class Denoiser:
         self._models_dir = settings.models_dir
         self._clock = clock
         self._device = torch.device(settings.device)
+        # The contract of a transformer that is a stage of its own has no batches.
+        self._paired = settings.transformer is EngineHost.IN_PROCESS and Shortcut.BATCHED_GUIDANCE in settings.shortcuts
         self._networks = Networks(settings) if settings.transformer is EngineHost.IN_PROCESS else None
 
     @torch.inference_mode()
@@ -92,10 +95,13 @@ class Denoiser:
         text = self._tensor(values, "text_embeddings")
         if text is None:
             raise InvalidField("the denoiser needs text", field="text_embeddings")
+        negative = self._tensor(values, "negative_text_embeddings")
+        if self._paired and negative is not None:
+            engine = PairedEngine(engine, text, negative)
         return PREDICTIONS[values["sampler"]](
             engine=engine,
             text=text,
-            negative_text=self._tensor(values, "negative_text_embeddings"),
+            negative_text=negative,
             guidance_scale=values["guidance_scale"],
             condition=self._tensor(values, "condition_latents"),
             rope_fps=values.get("rope_fps"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from orrery.engines.eager import EagerEngine, transformer_name
@@ -38,7 +39,8 @@ class Networks:
 
     def __init__(self, settings: StageSettings):
         room = Room(settings.device_bytes)
-        self._engines = ComponentCache(settings, ComponentKind.TRANSFORMER, EagerEngine, room, transformer_name)
+        load = partial(EagerEngine, shortcuts=settings.shortcuts)
+        self._engines = ComponentCache(settings, ComponentKind.TRANSFORMER, load, room, transformer_name)
         # A LoRA has no layers of its own that could come one by one.
         memory = MemoryMode.RESIDENT if settings.memory is MemoryMode.RESIDENT else MemoryMode.CPU_OFFLOAD
         self._loras = ComponentCache(replace(settings, preload=(), memory=memory), ComponentKind.LORA, Lora, room)
@@ -47,9 +49,19 @@ class Networks:
     @contextmanager
     def use(self, network: Network) -> Iterator[EagerEngine]:
         """See `ComponentCache.use`. Raises `ComponentUnusable` for a LoRA that does not fit the component, too."""
-        with self._engines.use(network.component) as engine:
+        with self._engines.use(network.component) as engine, _afresh(engine):
             if network.lora is None:
                 yield engine
                 return
             with self._loras.use(network.lora) as lora, lora.applied(engine.network, network.lora_scale):
                 yield engine
+
+
+@contextmanager
+def _afresh(engine: EagerEngine) -> Iterator[None]:
+    """What the engine keeps is of one job, under one LoRA or none."""
+    engine.forget()
+    try:
+        yield
+    finally:
+        engine.forget()

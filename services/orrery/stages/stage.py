@@ -9,6 +9,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar, Protocol
 
+from orrery.engines.options import EXACT as EXACT
+from orrery.engines.options import Shortcut as Shortcut
 from orrery.worlds.catalog import DEFAULT_MODEL
 from orrery.worlds.contracts import CONTRACTS, YIELDED, StageContract
 from orrery.worlds.upsampling import Fail
@@ -51,7 +53,7 @@ class StageSettings:
     """`models_dir` holds one folder per component; `device` is torch's name; `preload` are components to load at start.
 
     `default_model` is what a request to an ensemble means that names none. `device_bytes` is how much weights may take of the
-    device at a time, None for no bound.
+    device at a time, None for no bound; `shortcuts` is what the transformer's engine may leave out.
     """
 
     models_dir: Path
@@ -63,6 +65,7 @@ class StageSettings:
     upsampler: Endpoint | None = None
     memory: MemoryMode = MemoryMode.RESIDENT
     device_bytes: int | None = None
+    shortcuts: tuple[Shortcut, ...] = EXACT
 
 
 class Cancelled(Exception):

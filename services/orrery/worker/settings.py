@@ -37,6 +37,16 @@ def _known_templates(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+SHORTCUTS = ("text_kv", "frame_adaln", "batched_guidance")
+
+
+def _known_shortcuts(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in SHORTCUTS]
+    if unknown:
+        raise ValueError(f"no such shortcuts: {unknown}; there are {list(SHORTCUTS)}")
+    return names
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
 """Without credentials: those are given apart."""
@@ -60,6 +70,8 @@ class StageEnvironment(ProcessSettings):
     `memory` is where weights are: `resident` on the device; with `cpu_offload` in the processor's memory between jobs; with
     `layerwise` there always, but for the layers that compute. `device_bytes` bounds what weights take of the device at a time,
     for each stage by itself: what was not used for longest is given up for what is wanted, and loaded again later.
+    `shortcuts` is what a transformer's engine may leave out: `text_kv` changes no byte, `frame_adaln` and `batched_guidance`
+    are to be the same for all stages of a pool, as `threads` are.
     The denoiser hands out a checkpoint every `checkpoint_seconds` or `checkpoint_steps`, whichever comes first; 0 is never. It
     shows what it has after `preview_seconds`; 0 is never.
     """
@@ -89,6 +101,7 @@ class StageEnvironment(ProcessSettings):
     transformer: Literal["in_process", "bls"] = "in_process"
     memory: Literal["resident", "cpu_offload", "layerwise"] = "resident"
     device_bytes: PositiveInt | None = None
+    shortcuts: Annotated[Names, AfterValidator(_known_shortcuts)] = ("text_kv",)
     threads: PositiveInt = 2
     upsampler_url: HttpUrl | None = None
     upsampler_model: str | None = None
