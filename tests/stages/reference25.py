@@ -50,6 +50,23 @@ class Reference25:
         latent_frames = (len(pictures) - 1) // 4 + 1
         return kept_run(self.pipeline, video=pictures, num_latent_conditional_frames=latent_frames, **arguments)
 
+    def conditioning(self, frames: np.ndarray, num_frames: int) -> np.ndarray:
+        """The pipeline's own latents [16, t, h, w] of the frames that it is given."""
+        height, width = frames.shape[1:3]
+        padded = [Image.fromarray(frame) for frame in frames] + [Image.fromarray(frames[-1])] * (num_frames - len(frames))
+        with torch.inference_mode():
+            latents = self.pipeline.prepare_latents(
+                video=self.pipeline.video_processor.preprocess_video(padded, height, width),
+                batch_size=1,
+                height=height,
+                width=width,
+                num_frames_in=len(frames),
+                num_frames_out=num_frames,
+                dtype=torch.float32,
+                device=torch.device("cpu"),
+            )[1]
+        return latents[0, :, : (len(frames) - 1) // 4 + 1].numpy()
+
     def text(self, prompt: str) -> np.ndarray:
         """What the blocks of the transformer are given of a prompt: the embeddings of the pipeline, projected."""
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import pytest
 from orrery.stages.denoiser import official_noise
 from orrery.worlds import catalog
 from orrery.worlds.catalog.models import Workflow
-from orrery.worlds.plan import ArtifactRef
+from orrery.worlds.plan import ArtifactRef, TaskOutput
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
 from stages.reference import Result
@@ -86,6 +86,21 @@ def test_video2world_is_that_of_diffusers(source: str, seed: int, size: str, ref
     request = request_of(frames, seed=seed, size=size)
     theirs = reference.world(frames, as_image=source == "image", **arguments_of(request))
     assert_equal(served(request, stages, frames), theirs, exactly=False)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_from_its_own_conditioning_latents_it_is_diffusers_to_the_bit(
+    count: int, reference: Reference25, stages: Stages
+) -> None:
+    frames = clip(count, 96, 96, 3)
+    request = request_of(frames, seed=3)
+    done = run_plan(plan(request, MODEL), stages, {request.conditioning.digest: frames} if request.conditioning else {})
+    task = plan(request, MODEL).task("denoise")
+    texts = {name: done[source.task][source.output] for name, source in task.inputs.items() if isinstance(source, TaskOutput)}
+    given = {"condition_latents": reference.conditioning(frames, request.num_frames)}
+    values = {**task.parameters, "component": task.component, **texts, **given}
+    ours = stages["denoiser"].run(values, PlainCall(stages))["latents"]
+    assert np.array_equal(ours, reference.world(frames, **arguments_of(request)).latents)
 
 
 def test_without_guidance_too(reference: Reference25, stages: Stages) -> None:
