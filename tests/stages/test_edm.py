@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from diffusers import EDMEulerScheduler
+from PIL import Image
 
-from orrery.stages.denoiser import official_noise
+from orrery.stages.denoiser import Denoiser, official_noise
 from orrery.stages.predictions import PREDICTIONS
+from orrery.stages.previews import picture_of
 from orrery.stages.samplers import make_sampler
+from orrery.stages.stage import StageSettings
+from orrery.worlds.components import read_manifest
+from stages.setting import PlainCall
 
 SHAPE = (1, 16, 4, 6, 6)
 GIVEN = 2
@@ -170,3 +176,26 @@ def test_the_network_is_told_the_noise_in_one_number() -> None:
     told = [call["timestep"] for call in network.calls[::2]]
     assert {one.shape for one in told} == {(1,)}
     np.testing.assert_allclose(np.concatenate(told), 0.25 * np.log(karras(4, 0.0002)), rtol=1e-5)
+
+
+def test_previews_show_latents_as_the_tokenizer_has_them(settings: StageSettings) -> None:
+    """The last step leads to the estimate itself: its preview is of the latents that come out."""
+    seconds, call = iter(range(1000)), PlainCall({})
+    values = {
+        "component": "tiny-predict1-text2world",
+        "latent_shape": np.array([3, 12, 12], np.int32),
+        "seed": SEED,
+        "num_inference_steps": 2,
+        "guidance_scale": 0.0,
+        "sampler": "edm_euler",
+        "text_embeddings": np.full((4, 32), 0.1, np.float32),
+        "preview_every_seconds": 0.5,
+    }
+    latents = Denoiser(settings, clock=lambda: float(next(seconds))).run(values, call)["latents"]
+    rgb = read_manifest(settings.models_dir / values["component"]).latent_rgb
+    assert rgb is not None
+    expected = picture_of(torch.from_numpy(latents)[None], rgb)
+    shown = Image.open(BytesIO(call.reports[-1]["preview"].tobytes()))
+    difference = np.abs(np.asarray(shown, dtype=int) - np.asarray(expected, dtype=int))
+    assert np.asarray(expected).std() > 5, "a flat picture would be like any other"
+    assert difference.mean() < 4  # JPEG
