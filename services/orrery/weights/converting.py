@@ -31,9 +31,17 @@ SPARSE = "natten"
 
 
 def convert(
-    path: Path, name: str, models_dir: Path, *, variants: Mapping[str, Variant] = VARIANTS, say: Callable[[str], None]
+    path: Path,
+    name: str,
+    models_dir: Path,
+    *,
+    variants: Mapping[str, Variant] = VARIANTS,
+    source: str | None = None,
+    say: Callable[[str], None],
 ) -> ComponentManifest:
     """Writes the component `name` of `models_dir` from a released file, whole or not at all.
+
+    `source` is where its manifest says it came from, the file's name if None.
 
     Raises `CheckpointUnknown` for a file that is not to be read, or is no known network, or another than the component's;
     `NoSpace`; `ComponentUnusable` where the component is there already, or its name is none.
@@ -61,7 +69,7 @@ def convert(
     if needed > free:
         raise NoSpace(f"{name} needs {needed} bytes in {models_dir}, which has {free}")
     save_file(weights, staging / WEIGHTS, metadata={"format": "pt"})
-    return move_in(staging, folder, ComponentKind.TRANSFORMER, source=path.name, say=say)
+    return move_in(staging, folder, ComponentKind.TRANSFORMER, source=source or path.name, say=say)
 
 
 def _hold_name(file: str, name: str, variant: Variant, variants: Mapping[str, Variant]) -> None:

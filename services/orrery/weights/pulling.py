@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from orrery.weights.errors import ChecksumMismatch, HubMissing, NoSpace
 from orrery.weights.hub import Hub, HubFile, Listing, Told
 from orrery.weights.manifests import move_in
+from orrery.weights.released import VARIANTS
 from orrery.worlds.catalog.components import ComponentSpec, HubFolder, HubSource
 from orrery.worlds.components import MANIFEST, verify
 from orrery.worlds.errors import ComponentUnusable
@@ -58,14 +59,38 @@ def pull(hub: Hub, spec: ComponentSpec, models_dir: Path, revision: str | None, 
     if spec.source is None:
         raise HubMissing(f"no hub has {spec.name}: the miniature comes with the package, `make models` builds the tiny ones")
     listing = hub.listing(spec.source.repository, revision or spec.source.revision)
-    wanted = chosen(listing, spec.source)
     staging = models_dir / STAGING / spec.name
+    if spec.source.released is not None:
+        return _pull_released(hub, spec, released_file(listing, spec.source.released), listing, staging, watch)
+    wanted = chosen(listing, spec.source)
     fetched = _fill(hub, listing, wanted, staging, watch)
     for path in [path for path in staging.rglob("*") if path.is_file()]:
         if str(path.relative_to(staging)) not in wanted:
             path.unlink()  # of another revision
     manifest = move_in(staging, folder, spec.kind, source=listing.source, say=watch.say)
     return Pulled(name=spec.name, fingerprint=manifest.fingerprint, source=listing.source, fetched=fetched)
+
+
+def _pull_released(hub: Hub, spec: ComponentSpec, file: HubFile, listing: Listing, staging: Path, watch: Watcher) -> Pulled:
+    """A `.pt` file becomes the component as `orrery models convert` makes it one. It is not kept."""
+    from orrery.weights.converting import convert  # which loads torch: others are pulled without
+
+    name = Path(file.path).name
+    fetched = _fill(hub, listing, {name: file}, staging, watch)
+    source = f"{listing.source}/{file.path}"
+    manifest = convert(staging / name, spec.name, staging.parents[1], variants=VARIANTS, source=source, say=watch.say)
+    shutil.rmtree(staging)
+    if not any(staging.parent.iterdir()):
+        staging.parent.rmdir()
+    return Pulled(name=spec.name, fingerprint=manifest.fingerprint, source=manifest.source, fetched=fetched)
+
+
+def released_file(listing: Listing, pattern: str) -> HubFile:
+    """The one file of the repository's top that is called so. Raises `HubMissing`."""
+    found = [file for file in listing.files if fnmatchcase(file.path, pattern) and "/" not in file.path]
+    if len(found) != 1:
+        raise HubMissing(f"{listing.source} has {len(found)} files {pattern}; choose another --revision")
+    return found[0]
 
 
 def _there(folder: Path, spec: ComponentSpec, revision: str | None) -> Pulled:

@@ -34,7 +34,7 @@ def role_of(task_id: str) -> str:
 def passes(request: WorldRequest, spec: DenoiserSpec) -> tuple[Pass, ...]:
     """One, or as many as the request has chunks.
 
-    As the official scripts: `examples/video2world_lvg.py` of cosmos-predict2 makes every chunk from the same seed and keeps all
+    As the official scripts: `video2world_lvg.py` of cosmos-predict2 makes every chunk from the same seed and keeps all
     of it; `generate_autoregressive_from_batch` of cosmos-predict2.5 adds 1 to the seed each time, makes as many frames as the
     network can, keeps the first `chunk_size`, and of the last chunk what the film still needs.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orrery.weights.released.variant import EMBEDDER, Generation, Variant
+from orrery.worlds.catalog.predict2 import IMAGE_FILES, WORLD_FILES
 
 GENERATION = Generation(
     name="Predict2",
@@ -66,20 +67,9 @@ SIZES = {
     "2b": (_image("2B", 16, 128, 28), _world("2B", 16, 28, (1.0, 3.0, 3.0))),
     "14b": (_image("14B", 40, 128, 36), _world("14B", 40, 36, (20 / 24, 2.0, 2.0))),
 }
-WORLDS = {
-    f"{resolution}p{fps}{sparse}": f"model-{resolution}p-{fps}fps{sparse}.pt"
-    for resolution, sparse in (("480", ""), ("720", ""), ("720", "-natten"))
-    for fps in (10, 16)
+VARIANTS = {f"predict2-{size}-text2image{end}": image for size, (image, _) in SIZES.items() for end in IMAGE_FILES} | {
+    f"predict2-{size}-video2world-{end}": world
+    for size, (_, world) in SIZES.items()
+    if world is not None
+    for end in WORLD_FILES
 }
-"""Video2world by the end of the component's name: what the released file of each size is called."""
-
-VARIANTS = {f"predict2-{size}-text2image{end}": image for size, (image, _) in SIZES.items() for end in ("", "-distilled")} | {
-    f"predict2-{size}-video2world-{end}": world for size, (_, world) in SIZES.items() if world is not None for end in WORLDS
-}
-
-FILES = {f"predict2-{size}-video2world-{end}": file for size in ("2b", "14b") for end, file in WORLDS.items()} | {
-    f"predict2-{size}-text2image{end}": file
-    for size in SIZES
-    for end, file in (("", "model.pt"), ("-distilled", "*distilled*.pt"))
-}
-"""By component, what the released file is called, as a pattern: its tensors do not tell it from others."""

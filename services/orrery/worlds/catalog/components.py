@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
+from orrery.worlds.catalog.predict2 import FILES as PREDICT2_FILES
 from orrery.worlds.components import ComponentKind
 from orrery.worlds.plan import Frozen
 
@@ -30,11 +31,15 @@ class HubFolder(Frozen):
 
 
 class HubSource(Frozen):
-    """A component on the hub: repository, revision (a commit, a branch or a tag) and what of it a stage needs."""
+    """A component on the hub: repository, revision (a commit, a branch or a tag) and what of it a stage needs.
+
+    That is files of `folders`, or one `released` file, as a pattern, which is converted.
+    """
 
     repository: str
     revision: str = "main"
-    folders: tuple[HubFolder, ...]
+    folders: tuple[HubFolder, ...] = ()
+    released: str | None = None
 
 
 class ComponentSpec(Frozen):
@@ -76,7 +81,14 @@ def _predict25(*folders: HubFolder) -> HubSource:
     return HubSource(repository="nvidia/Cosmos-Predict2.5-2B", revision="diffusers/base/post-trained", folders=folders)
 
 
-SOURCES: dict[str, HubSource] = {
+def _predict2(component: str) -> HubSource:
+    """The repositories have every checkpoint as `.pt`, in diffusers' layout one each."""
+    _, size, kind, *_ = component.split("-")
+    name = {"text2image": "Text2Image", "video2world": "Video2World"}[kind]
+    return HubSource(repository=f"nvidia/Cosmos-Predict2-{size.upper()}-{name}", released=PREDICT2_FILES[component])
+
+
+SOURCES: dict[str, HubSource] = {component: _predict2(component) for component in PREDICT2_FILES} | {
     "cosmos-reason1-7b": _predict25(TEXT_ENCODER, QWEN_TOKENIZER),
     "predict2.5-2b-base": _predict25(TRANSFORMER),
     "t5-11b": HubSource(repository=SHARED, folders=(TEXT_ENCODER, TOKENIZER)),

@@ -37,6 +37,17 @@ WIDE_720 = {"16:9": WORLD_SIZES_720["16:9"]}
 """What the networks with neighbourhoods were trained at."""
 NUM_FRAMES = {16: 93, 10: 61}
 """Of one pass, about six seconds, by frames per second: each has a checkpoint of its own."""
+WORLD_FILES = {
+    f"{resolution}p{fps}{sparse}": f"model-{resolution}p-{fps}fps{sparse}.pt"
+    for resolution, sparse in (("480", ""), ("720", ""), ("720", "-natten"))
+    for fps in (10, 16)
+}
+"""Video2world by the end of the component's name: what the released file of each size is called."""
+IMAGE_FILES = {"": "model.pt", "-distilled": "*distilled*.pt"}
+FILES = {f"predict2-{size}-video2world-{end}": file for size in ("2b", "14b") for end, file in WORLD_FILES.items()} | {
+    f"predict2-{size}-text2image{end}": file for size in ("0.6b", "2b", "14b") for end, file in IMAGE_FILES.items()
+}
+"""By component, what the released file is called, as a pattern: its tensors do not tell it from others."""
 TINY_SIZES = _sizes(ratio_16_9=(176, 96), ratio_1_1=(96, 96), ratio_4_3=(128, 96), ratio_3_4=(96, 128), ratio_9_16=(96, 176))
 
 
