@@ -102,6 +102,18 @@ def test_predict25_samples_have_names_and_official_parameters(folder: Path) -> N
     assert told(found, folder) == ("pouring.mp4", "assets/in.jpg", parameters)
 
 
+def test_long_films_of_predict25_say_how_they_are_made(folder: Path) -> None:
+    sample = PREDICT25 | {"num_output_frames": 300, "enable_autoregressive": True, "chunk_size": 93, "chunk_overlap": 1}
+    (found,) = read(folder, sample)
+    _, _, parameters = told(found, folder)
+    assert {name: parameters[name] for name in ("num_frames", "chunk_size", "chunk_overlap")} == {
+        "num_frames": 300,
+        "chunk_size": 93,
+        "chunk_overlap": 1,
+    }
+    assert "enable_autoregressive" not in parameters
+
+
 @pytest.mark.parametrize(
     ("kind", "path", "reference", "frames"),
     [
