@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 LARGE = 2000
 """Files of as many bytes are kept by LFS: on another host, and known by their SHA-256."""
@@ -26,6 +27,7 @@ class Repository:
     error_code: str | None = None
     cuts: dict[str, list[int]] = field(default_factory=dict)
     lies: set[str] = field(default_factory=set)
+    revision: str = "main"
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, repository: Repository, name: str, rest: str) -> None:
         if revision := re.match(r"/revision/([^?]+)", rest):
-            known = revision[1] in ("main", repository.commit)
+            known = unquote(revision[1]) in (repository.revision, repository.commit)
             self._answer(200, {}, self.hub.info(repository, name)) if known else self._answer(
                 404, {"X-Error-Code": "RevisionNotFound"}
             )

@@ -86,8 +86,9 @@ def _pull_released(hub: Hub, spec: ComponentSpec, file: HubFile, listing: Listin
 
 
 def released_file(listing: Listing, pattern: str) -> HubFile:
-    """The one file of the repository's top that is called so. Raises `HubMissing`."""
-    found = [file for file in listing.files if fnmatchcase(file.path, pattern) and "/" not in file.path]
+    """The one file that is called so, in the folder that the pattern names. Raises `HubMissing`."""
+    deep = pattern.count("/")
+    found = [file for file in listing.files if fnmatchcase(file.path, pattern) and file.path.count("/") == deep]
     if len(found) != 1:
         raise HubMissing(f"{listing.source} has {len(found)} files {pattern}; choose another --revision")
     return found[0]

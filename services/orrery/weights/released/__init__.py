@@ -12,11 +12,12 @@ from orrery.weights.released import predict1, predict2, predict25
 from orrery.weights.released.detection import variant_of
 from orrery.weights.released.variant import Variant, plain
 from orrery.worlds.catalog.predict2 import FILES as PREDICT2_FILES
+from orrery.worlds.catalog.predict25 import FILES as PREDICT25_FILES
 
 VARIANTS: dict[str, Variant] = predict1.VARIANTS | predict2.VARIANTS | predict25.VARIANTS
 """By the name of the component that the variant becomes. A component of another name may be any of them."""
 
-FILES: dict[str, str] = PREDICT2_FILES | {component: f"{start}*" for start, component in predict25.FILES.items()}
+FILES: dict[str, str] = PREDICT2_FILES | {name: path.rpartition("/")[2] for name, path in PREDICT25_FILES.items()}
 """Components whose files only their names tell from others of the same tensors, and what those are called, as patterns."""
 
 

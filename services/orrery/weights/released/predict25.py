@@ -1,7 +1,6 @@
 """Cosmos Predict2.5's denoisers: Predict2's tensors and a projection of the text encoder's output.
 
-One network serves every checkpoint of a size, so which of them a file is only its name tells. Names of files are those of
-cosmos-predict2.5's registry of checkpoints.
+One network serves every checkpoint of a size, so which of them a file is only its name tells.
 """
 
 from __future__ import annotations
@@ -41,12 +40,3 @@ VARIANTS = {
     "predict2.5-14b-base": _14B,
     "predict2.5-14b-base-pretrained": _14B,
 }
-
-FILES = {
-    "81edfebe-": "predict2.5-2b-base",
-    "d20b7120-": "predict2.5-2b-base-pretrained",
-    "575edf0f-": "predict2.5-2b-base-distilled",
-    "e21d2a49-": "predict2.5-14b-base",
-    "54937b8c-": "predict2.5-14b-base-pretrained",
-}
-"""How the name of a released file begins, and the component that it is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import ModelSpec
 from orrery.worlds.catalog.predict2 import FILES as PREDICT2_FILES
+from orrery.worlds.catalog.predict25 import FILES as PREDICT25_FILES
 from orrery.worlds.components import ComponentKind
 from orrery.worlds.plan import Frozen
 
@@ -76,8 +77,13 @@ QWEN_TOKENIZER = HubFolder(
 )
 
 
-def _predict25(*folders: HubFolder) -> HubSource:
-    """The one checkpoint of Predict2.5 that the hub is known to have in diffusers' layout; others are converted from `.pt`."""
+def _predict25(component: str) -> HubSource:
+    size = component.split("-")[1]
+    return HubSource(repository=f"nvidia/Cosmos-Predict2.5-{size.upper()}", released=PREDICT25_FILES[component])
+
+
+def _diffusers25(*folders: HubFolder) -> HubSource:
+    """The one checkpoint of Predict2.5 that the hub is known to have in diffusers' layout, and the text encoder of all."""
     return HubSource(repository="nvidia/Cosmos-Predict2.5-2B", revision="diffusers/base/post-trained", folders=folders)
 
 
@@ -88,9 +94,12 @@ def _predict2(component: str) -> HubSource:
     return HubSource(repository=f"nvidia/Cosmos-Predict2-{size.upper()}-{name}", released=PREDICT2_FILES[component])
 
 
-SOURCES: dict[str, HubSource] = {component: _predict2(component) for component in PREDICT2_FILES} | {
-    "cosmos-reason1-7b": _predict25(TEXT_ENCODER, QWEN_TOKENIZER),
-    "predict2.5-2b-base": _predict25(TRANSFORMER),
+RELEASED = {component: _predict2(component) for component in PREDICT2_FILES} | {
+    component: _predict25(component) for component in PREDICT25_FILES
+}
+SOURCES: dict[str, HubSource] = RELEASED | {
+    "cosmos-reason1-7b": _diffusers25(TEXT_ENCODER, QWEN_TOKENIZER),
+    "predict2.5-2b-base": _diffusers25(TRANSFORMER),
     "t5-11b": HubSource(repository=SHARED, folders=(TEXT_ENCODER, TOKENIZER)),
     "wan2.1-vae": HubSource(repository=SHARED, folders=(VIDEO_TOKENIZER,)),
     "cv8x8x8-vae": HubSource(repository="nvidia/Cosmos-1.0-Diffusion-7B-Text2World", folders=(VIDEO_TOKENIZER,)),

@@ -18,6 +18,14 @@ SIZES_720 = {"720": WORLD_SIZES_720}
 CHUNKS = ChunkSpec(sizes=IntRange(minimum=9, maximum=93), default_size=77, seed_step=1)
 """The official autoregressive mode: passes of 93 frames, of which 77 stay."""
 GUIDANCE = FloatRange(minimum=0.0, maximum=7.0)
+FILES = {
+    "predict2.5-2b-base": "base/post-trained/81edfebe-*.pt",
+    "predict2.5-2b-base-pretrained": "base/pre-trained/d20b7120-*.pt",
+    "predict2.5-2b-base-distilled": "base/distilled/575edf0f-*.pt",
+    "predict2.5-14b-base": "base/post-trained/e21d2a49-*.pt",
+    "predict2.5-14b-base-pretrained": "base/pre-trained/54937b8c-*.pt",
+}
+"""By component, where its repository has the released file, as a pattern: its tensors do not tell it from others of a size."""
 
 
 def _base(
