@@ -198,7 +198,8 @@ async def test_the_shell_completes_models_and_samplers(shell: Shell) -> None:
     assert (await offered("generate x --sampler", "res")).split() == ["res_2ab"]
     assert (await offered(f"models --url {shell.url}", model["id"][:3])).split() == [model["id"]]
     assert {"list", "pull", "verify"} <= set((await offered("models", "")).split())
-    assert (await offered("models pull", "predict2-2b-v")).split() == ["predict2-2b-video2world-720p16"]
+    pulled = (await offered("models pull", "predict2-2b-video2world-720p16")).split()
+    assert pulled == ["predict2-2b-video2world-720p16", "predict2-2b-video2world-720p16-natten"]
     assert set((await offered("generate x --priority", "")).split()) == {"interactive", "standard", "batch"}
 
 

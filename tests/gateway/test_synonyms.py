@@ -30,6 +30,7 @@ DATA_URL = "data:image/png;base64," + base64.b64encode(png(8, 8)).decode()
         ({"num_output_frames": 9}, "num_frames", 9),
         ({"num_video_frames": 9}, "num_frames", 9),
         ({"frames_per_sec": 16}, "fps", 16),
+        ({"num_chunks": 2, "num_overlap_frames": 5}, "seconds", "1.8125"),
         ({"width": 96, "height": 96}, "size", "96x96"),
         ({"aspect_ratio": "1,1"}, "size", "96x96"),
         ({"resolution": "96_9_16"}, "size", "96x176"),

@@ -14,6 +14,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "num_inference_steps": ("num_steps", "steps"),
     "guidance_scale": ("guidance",),
     "num_frames": ("num_video_frames", "num_output_frames", "frames_count"),
+    "chunk_overlap": ("num_overlap_frames",),
     "fps": ("frames_per_sec", "frame_rate"),
     "num_conditional_frames": ("num_input_frames",),
     "input_reference": (
