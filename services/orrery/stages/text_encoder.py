@@ -12,6 +12,7 @@ from orrery.stages.residency import Room
 from orrery.stages.stage import Call, StageSettings, Values
 from orrery.stages.texts import Projection, load_text_model
 from orrery.stages.texts.projection import projection_name
+from orrery.stages.texts.qwen import language_name
 from orrery.worlds.components import ComponentKind
 from orrery.worlds.contracts import CHOSEN, PROJECTION, TEXT_ENCODER, StageContract
 
@@ -21,7 +22,8 @@ class TextEncoder:
 
     def __init__(self, settings: StageSettings):
         room = Room(settings.device_bytes)
-        self._components = ComponentCache(settings, ComponentKind.TEXT_ENCODER, load_text_model, room)
+        # Of a language model that sees and speaks, neither is loaded. All of a T5's tensors are its encoder's.
+        self._components = ComponentCache(settings, ComponentKind.TEXT_ENCODER, load_text_model, room, language_name)
         # Which of the transformers here bring a projection for this text nobody knows before one is asked for.
         asked = replace(settings, preload=())
         self._projections = ComponentCache(asked, ComponentKind.TRANSFORMER, Projection, room, projection_name)
