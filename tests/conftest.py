@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.lora import with_loras
 from e2e.stack import Stack, running
 from orrery.embedded.settings import free_ports
 from stages.language_model import LanguageModel, listening
@@ -39,7 +40,7 @@ def language_model() -> Iterator[LanguageModel]:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, models_dir: Path, triton_http_port: int, language_model: LanguageModel
 ) -> Iterator[Stack]:
-    """One Orrery for all tests that need no other, with every tiny model and every door open: HTTP, gRPC, Triton's own two."""
+    """One Orrery for all tests that need no other: every tiny model, LoRAs, every door open: HTTP, gRPC, Triton's own two."""
     home, port = tmp_path_factory.mktemp("orrery"), str(triton_http_port)
     told = {
         "ORRERY_WEBHOOK_ALLOW_PRIVATE": "true",
@@ -49,5 +50,6 @@ def stack(
         "ORRERY_UPSAMPLER_API_KEY": "sesame",
     }
     others = [word for model in OTHERS for word in ("--model", model)]
-    with running(home, models_dir, "--triton-http-port", port, *others, ensemble=True, **told) as started:
+    served = with_loras(models_dir, tmp_path_factory.mktemp("served"))
+    with running(home, served, "--triton-http-port", port, *others, ensemble=True, **told) as started:
         yield started

@@ -7,8 +7,13 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import gateway, handover, idle, overhead, queue, urgency
+import torch
+
+from benchmarks import gateway, handover, idle, overhead, queue, shortcuts, urgency, weights
 from e2e.stack import running
+
+
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -26,6 +31,8 @@ def main() -> None:
         headline |= idle.run(stack, chosen.out, chosen.idle_seconds)
     headline |= handover.run(chosen.out, chosen.rounds)
     headline |= gateway.run(chosen.out)
+    headline |= weights.run(chosen.out, CPU, layers=2, shard="100MB", rounds=chosen.rounds)
+    headline |= shortcuts.run(chosen.out, CPU, layers=2, rounds=chosen.rounds)
     headline |= queue.run(chosen.out, full=chosen.full)
     print(json.dumps(headline))
 
