@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import CosmosTransformer3DModel
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLTextModel
 
 from orrery.engines.eager import EagerEngine
-from orrery.engines.weights import memory_of
+from orrery.engines.weights import load_module, memory_of
 from orrery.stages.stage import StageSettings
 from orrery.stages.texts import Projection, Qwen, load_text_model
 from orrery.stages.texts.projection import projection_name
@@ -87,6 +88,29 @@ def test_the_engine_leaves_the_projection_out(models_dir: Path) -> None:
     names = set(EagerEngine(models_dir / BASE, CPU).network.state_dict())
     stored = set(load_file(models_dir / BASE / "diffusion_pytorch_model.safetensors"))
     assert stored - names == {"crossattn_proj.0.weight", "crossattn_proj.0.bias"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_projected_outside_the_network_computes_the_same_bits(dtype: torch.dtype, models_dir: Path, tmp_path: Path) -> None:
+    """The network as it was released, which projects at every step, against what is served in its place."""
+    stored = load_file(models_dir / BASE / "diffusion_pytorch_model.safetensors")
+    weights = {name: tensor.to(dtype) for name, tensor in stored.items()}
+    folder = changed(models_dir, BASE, tmp_path, "diffusion_pytorch_model.safetensors", weights)
+    whole = load_module(CosmosTransformer3DModel, folder, CPU)
+    whole.register_to_config(concat_padding_mask=False)
+    states = Qwen(models_dir / QWEN, CPU).encode(PROMPT)
+    latents = torch.randn(1, 16, 2, 12, 12, generator=torch.Generator().manual_seed(4))
+    timestep, mask = torch.full((1, 1, 2, 1, 1), 0.7), torch.zeros(1, 1, 2, 12, 12)
+    with torch.inference_mode():
+        theirs = whole(
+            hidden_states=latents.to(dtype),
+            timestep=timestep.to(dtype),
+            encoder_hidden_states=states[None].to(dtype),
+            condition_mask=torch.cat([mask, mask], dim=1).to(dtype),
+            return_dict=False,
+        )[0]
+        ours = EagerEngine(folder, CPU)(latents, timestep, Projection(folder, CPU)(states)[None], mask, None)
+    assert torch.equal(ours, theirs.float())
 
 
 def test_only_the_projection_of_a_transformer_counts_against_the_device(settings: StageSettings, models_dir: Path) -> None:
