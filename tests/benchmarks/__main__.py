@@ -12,7 +12,6 @@ import torch
 from benchmarks import gateway, handover, idle, overhead, queue, shortcuts, urgency, weights
 from e2e.stack import running
 
-
 CPU = torch.device("cpu")
 
 

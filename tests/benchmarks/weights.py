@@ -43,8 +43,8 @@ def run(out: Path, device: torch.device, layers: int, shard: str, rounds: int) -
 def _loading(models_dir: Path, device: torch.device, rounds: int) -> dict[str, Any]:
     """By turns, after one of each that nobody counts.
 
-    On a processor `from_pretrained` leaves weights in the file, mapped to memory. A stage has them in memory of its own, so that
-    is compared too.
+    On a processor `from_pretrained` leaves weights in the file, mapped to memory. A stage has them in memory of its own, so
+    that is compared too.
     """
     folder = models_dir / NAME
     settings = StageSettings(models_dir, device=str(device), preload=(NAME,))
