@@ -1,4 +1,4 @@
-"""A language model behind OpenAI's chat completions: a real HTTP server that says what it is told to, and one without a server."""
+"""A language model behind OpenAI's chat completions: a real HTTP server that says what it is told, and one without a server."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _handler(model: LanguageModel) -> type[BaseHTTPRequestHandler]:
                 time.sleep(reply.drip or 0.0)
             self.close_connection = True
 
-        def log_message(self, format: str, *arguments: Any) -> None:
+        def log_message(self, *told: Any) -> None:
             """Nothing: what is asked is nobody's business."""
 
     return Handler
