@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers.hooks import apply_group_offloading
 
 from orrery.stages.stage import MemoryMode
 from orrery.worlds.errors import DeviceFull
@@ -64,6 +63,9 @@ def _layerwise(networks: Networks, device: torch.device) -> Presence:
     The next block comes while one computes, in a stream of its own, where the network names its blocks: then its layers are
     known to run in the same order every time.
     """
+    # Imported by whoever wants it: it takes a second or two, of every stage of every server.
+    from diffusers.hooks import apply_group_offloading
+
     for network in networks:
         blocks = has_blocks(network)
         level = "block_level" if blocks else "leaf_level"

@@ -5,10 +5,10 @@ What goes from stage to stage is so 512 x 1024 numbers, and not 512 x 100,352.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
-from diffusers import CosmosTransformer3DModel
 
 from orrery.engines.weights import load_part
 from orrery.worlds.errors import ComponentUnusable
@@ -32,7 +32,7 @@ class Projection:
 
 
 def _projection(folder: Path) -> torch.nn.Module:
-    config = CosmosTransformer3DModel.load_config(folder)
+    config = json.loads((folder / "config.json").read_text())
     if not config.get("use_crossattn_projection", False):
         raise ComponentUnusable(f"{folder}: this transformer projects no text")
     linear = torch.nn.Linear(config["crossattn_proj_in_channels"], config["encoder_hidden_states_channels"])
