@@ -17,6 +17,7 @@ from orrery.engines import neighbourhood
 from orrery.engines.eager import EagerEngine
 from orrery.engines.neighbourhood import Grid, NeighbourhoodProcessor, axis_mask, dense, flex, token_mask
 from orrery.stages.stage import StageSettings
+from orrery.worlds import neighbourhoods
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.components import ComponentKind, write_manifest
 from orrery.worlds.errors import ComponentUnusable
@@ -72,13 +73,20 @@ def test_the_mask_of_a_grid_is_that_of_its_axes_together(grid: Triple, pattern: 
         assert [bool(one) for one in row] == [all(k in axis for k, axis in zip(key, axes, strict=True)) for key in tokens]
 
 
+WHOLE_TILES: list[tuple[Triple, Neighbourhood]] = [
+    ((4, 8, 16), Neighbourhood(window=(4, 4, 5), stride=(1, 2, 4))),
+    ((4, 12, 40), Neighbourhood(window=(4, 3, 4), dilation=(1, 3, 5))),
+]
+"""Grids whose tokens FlexAttention gets in tiles."""
+
+
 def qkv(grid: Triple, heads: int = 2, width: int = 16) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(3)
     return tuple(torch.randn(1, heads, grid[0] * grid[1] * grid[2], width, generator=generator) for _ in range(3))
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # which needs a compiler and a GPU
-@pytest.mark.parametrize(("grid", "pattern"), [*GRIDS, ((4, 8, 8), Neighbourhood(window=(4, 4, 4), stride=(1, 4, 4)))], ids=str)
+@pytest.mark.parametrize(("grid", "pattern"), [GRIDS[1], *WHOLE_TILES], ids=str)
 def test_block_masks_and_the_plain_mask_give_the_same(
     grid: Triple, pattern: Neighbourhood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +95,20 @@ def test_block_masks_and_the_plain_mask_give_the_same(
     torch.testing.assert_close(flex(q, k, v, pattern, grid), plain, atol=1e-5, rtol=1e-5)
     monkeypatch.setattr(neighbourhood, "ROWS", 7)
     torch.testing.assert_close(dense(q, k, v, pattern, grid), plain, atol=1e-6, rtol=1e-6)
+
+
+RELEASED = {"98": 0.018, "95": 0.055, "92": 0.082, "77": 0.227, "55": 0.445}
+
+
+@pytest.mark.parametrize("percent", RELEASED)
+def test_in_tiles_no_released_pattern_needs_more_blocks_than_its_windows_are_large(percent: str) -> None:
+    """At 720p and 16 frames per second, of the 660 x 660 blocks: those that are computed, and those of them without a mask."""
+    pattern, grid = adapted(getattr(neighbourhoods, f"SPARSE_{percent}"), (24, 44, 80)), (24, 44, 80)
+    mask = neighbourhood.in_tiles(pattern, grid, CPU).mask
+    assert mask.full_kv_num_blocks is not None
+    masked, whole = mask.kv_num_blocks.sum().item(), mask.full_kv_num_blocks.sum().item()
+    assert (masked + whole) / 660**2 == pytest.approx(RELEASED[percent], abs=0.0006)
+    assert masked == 0
 
 
 def test_the_tables_are_the_official_ones() -> None:

@@ -18,6 +18,7 @@ import torch
 from diffusers.models.embeddings import apply_rotary_emb
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from orrery.engines.blocks import Axes, Tiled, divides, tiled
 from orrery.worlds.neighbourhoods import Layers, Neighbourhood, Triple, adapted
 
 ROWS = 1024
@@ -92,9 +93,10 @@ def axis_mask(length: int, window: int, stride: int, dilation: int) -> torch.Ten
 
 
 @lru_cache(32)
-def _axes(pattern: Neighbourhood, grid: Triple, device: torch.device) -> tuple[torch.Tensor, ...]:
+def _axes(pattern: Neighbourhood, grid: Triple, device: torch.device) -> Axes:
     sides = zip(grid, pattern.window, pattern.stride, pattern.dilation, strict=True)
-    return tuple(axis_mask(*side).to(device) for side in sides)
+    frames, rows, columns = (axis_mask(*side).to(device) for side in sides)
+    return frames, rows, columns
 
 
 def _places(index: torch.Tensor, grid: Triple) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -122,13 +124,24 @@ def dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, pattern: Neighbourh
 
 def flex(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, pattern: Neighbourhood, grid: Triple) -> torch.Tensor:
     """Torch's FlexAttention, which leaves out blocks of pairs that the mask has none of. Compiled on a GPU."""
-    attended: torch.Tensor = _flex(q.device.type)(q, k, v, block_mask=block_mask(pattern, grid, q.device))
-    return attended
+    if not divides(grid):
+        attended: torch.Tensor = _flex(q.device.type)(q, k, v, block_mask=block_mask(pattern, grid, q.device))
+        return attended
+    tiles = in_tiles(pattern, grid, q.device)
+    q, k, v = (tensor[:, :, tiles.order] for tensor in (q, k, v))
+    in_order: torch.Tensor = _flex(q.device.type)(q, k, v, block_mask=tiles.mask)
+    return in_order[:, :, tiles.inverse]
+
+
+@lru_cache(32)
+def in_tiles(pattern: Neighbourhood, grid: Triple, device: torch.device) -> Tiled:
+    """The order of tokens, and the mask in it, of a grid of whole tiles."""
+    return tiled(_axes(pattern, grid, device), pattern.dilation, grid)
 
 
 @lru_cache(32)
 def block_mask(pattern: Neighbourhood, grid: Triple, device: torch.device) -> BlockMask:
-    """The same mask by blocks of 128 queries and keys."""
+    """The mask of a grid that is not of whole tiles, row by row."""
     frames, rows, columns = _axes(pattern, grid, device)
 
     def attends(batch: Any, head: Any, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:  # noqa: ARG001
