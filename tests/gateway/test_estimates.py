@@ -53,10 +53,9 @@ async def test_what_was_done_before_tells_how_long_it_takes(rig: Rig) -> None:
 
     async def known() -> dict[str, Any] | None:
         told = (await estimate(rig)).json()
-        return None if told["device_seconds"] is None else told
+        return None if told["device_seconds"] is None or told["queue_position"] > 0 else told
 
-    told = await eventually(known)
-    assert told["queue_position"] == 0
+    told = await eventually(known)  # what waits is looked at now and then, not at every request
     assert told["device_seconds"] > 0
     assert told["eta_seconds"] > 0
     await rig.post(seed=8)
