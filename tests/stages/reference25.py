@@ -19,15 +19,15 @@ from stages.reference import NoSafetyChecker, Result, kept_run, load, stand_in_f
 
 
 class Reference25:
-    """In FP32, with the scheduler of the released 2B, and its own text encoder, which sees and speaks too."""
+    """With the scheduler of the released 2B. Its networks are in `dtype`; its text encoder can see and speak too."""
 
-    def __init__(self, models_dir: Path, model: ModelSpec):
+    def __init__(self, models_dir: Path, model: ModelSpec, dtype: torch.dtype = torch.float32):
         assert model.world is not None
         text_encoder = models_dir / model.text_encoder
         self.pipeline = Cosmos2_5_PredictBasePipeline(
-            text_encoder=Qwen2_5_VLForConditionalGeneration.from_pretrained(text_encoder).float().eval(),
+            text_encoder=Qwen2_5_VLForConditionalGeneration.from_pretrained(text_encoder, dtype=dtype).eval(),
             tokenizer=AutoTokenizer.from_pretrained(text_encoder / "tokenizer"),
-            transformer=load(CosmosTransformer3DModel, models_dir / model.world.component),
+            transformer=load(CosmosTransformer3DModel, models_dir / model.world.component).to(dtype),
             vae=load(AutoencoderKLWan, models_dir / model.video_tokenizer),
             scheduler=UniPCMultistepScheduler(
                 use_karras_sigmas=True,

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from orrery.stages.denoiser import official_noise
+from orrery.stages.stage import StageSettings
 from orrery.worlds import catalog
 from orrery.worlds.catalog.models import Workflow
+from orrery.worlds.components import ComponentKind, write_manifest
 from orrery.worlds.plan import ArtifactRef, TaskOutput
 from orrery.worlds.planner import plan
 from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
@@ -101,6 +107,20 @@ def test_from_its_own_conditioning_latents_it_is_diffusers_to_the_bit(
     values = {**task.parameters, "component": task.component, **texts, **given}
     ours = stages["denoiser"].run(values, PlainCall(stages))["latents"]
     assert np.array_equal(ours, reference.world(frames, **arguments_of(request)).latents)
+
+
+def test_in_bfloat16_it_is_that_of_diffusers_to_the_bit(models_dir: Path, tmp_path: Path, settings: StageSettings) -> None:
+    """The element type of the released weights: text encoder and transformer, times and latents in FP32 between them."""
+    assert MODEL.world is not None
+    shutil.copytree(models_dir, tmp_path / "models")
+    for name, kind in ((MODEL.text_encoder, ComponentKind.TEXT_ENCODER), (MODEL.world.component, ComponentKind.TRANSFORMER)):
+        (weights,) = (tmp_path / "models" / name).glob("*.safetensors")
+        save_file({key: tensor.bfloat16() for key, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+        write_manifest(tmp_path / "models" / name, kind, random_weights=True)
+    reference = Reference25(tmp_path / "models", MODEL, torch.bfloat16)
+    stages = Stages(replace(settings, models_dir=tmp_path / "models"))
+    request = request_of(None, seed=4)
+    assert_equal(served(request, stages, None), reference.world(None, **arguments_of(request)), exactly=True)
 
 
 def test_without_guidance_too(reference: Reference25, stages: Stages) -> None:

@@ -28,6 +28,8 @@ class EagerEngine:
         self._padded = bool(self._module.config.concat_padding_mask)
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
         self._module.register_to_config(concat_padding_mask=False)
+        # Networks that project their text (Predict2.5) compute with times in FP32, older ones with times in their own type.
+        self._times_dtype = torch.float32 if _projects(folder) else self._module.dtype
         self._texts = TextMemory(self._module) if Shortcut.TEXT_KV in shortcuts else None
         self._times = FrameTimes(self._module) if Shortcut.FRAME_ADALN in shortcuts else None
 
@@ -59,7 +61,7 @@ class EagerEngine:
             self._times.frames = timestep.shape[2] if timestep.ndim == 5 else None
         sample: torch.Tensor = self._module(
             hidden_states=hidden_states.to(**cast),
-            timestep=timestep.to(**cast),
+            timestep=timestep.to(self._device, self._times_dtype),
             encoder_hidden_states=self._text(encoder_hidden_states, cast),
             fps=rope_fps,
             condition_mask=None if channels is None else channels.to(**cast),
@@ -69,6 +71,10 @@ class EagerEngine:
 
     def _text(self, given: torch.Tensor, cast: dict[str, Any]) -> torch.Tensor:
         return given.to(**cast) if self._texts is None else self._texts.taken(given, lambda text: text.to(**cast))
+
+
+def _projects(folder: Path) -> bool:
+    return bool(CosmosTransformer3DModel.load_config(folder).get("use_crossattn_projection", False))
 
 
 def _without_projection(folder: Path) -> Any:
