@@ -1,4 +1,4 @@
-"""A long film through the whole Orrery: kept up to date while it is made, and not lost with the server that makes it."""
+"""A long film through the whole Orrery: kept up to date while it is made, not lost with a Triton that is killed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def test_a_film_of_twelve_chunks_survives_a_kill_in_the_seventh(stack: Stack) ->
     assert ended["status"] == "completed", ended["error"]
     for told in (seen, after):
         assert [one["progress"] for one in told] == sorted(one["progress"] for one in told)
+    assert "starting it again" in (stack.home / "logs" / "stage.log").read_text()
     assert_nothing_was_done_twice(ended)
     frames = [stack.tensor(ended, name, "frames") for name in each("decode_video")]
     film = np.concatenate([frames[0], *(chunk[1:] for chunk in frames[1:])])
@@ -47,6 +48,7 @@ def test_a_film_of_twelve_chunks_survives_a_kill_in_the_seventh(stack: Stack) ->
         given = stack.tensor(ended, encoded, "latents")
         made = stack.tensor(ended, each("denoise")[index], "latents")
         np.testing.assert_allclose(made[:, :1], given, atol=1e-6)
+    assert stack.make(**ASKED | {"num_chunks": 1, "seed": 72})["status"] == "completed"
 
 
 def in_the_midst_of_it(job: dict[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -86,20 +85,6 @@ def test_a_cancelled_job_frees_the_denoiser_at_the_next_step(stack: Stack) -> No
     denoise = task_of(after, "image_denoise")
     assert denoise["started_at"] - denoise["queued_at"] < 2
     assert time.monotonic() - started < 20
-
-
-def test_a_triton_that_is_killed_comes_back_and_the_job_ends(stack: Stack) -> None:
-    job = stack.create(seed=31, **(ASKED | SLOW | {"num_frames": 33}))
-    wait_until(lambda: (stack.job(job["id"])["step"] or 0) > 0, seconds=60)
-    tritons = [pid for pid in descendants(stack.process.pid) if psutil.Process(pid).name() == "tritonserver"]
-    assert len(tritons) == 1
-    os.kill(tritons[0], signal.SIGKILL)
-    ended = stack.wait(job["id"])
-    assert ended["status"] == "completed", ended["error"]
-    assert max(row["attempt"] for row in ended["timeline"]) == 2
-    assert "starting it again" in (stack.home / "logs" / "stage.log").read_text()
-    for seed in (32, 33):
-        assert stack.make(seed=seed, **ASKED)["status"] == "completed"
 
 
 @pytest.fixture
