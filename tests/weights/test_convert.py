@@ -19,6 +19,7 @@ from orrery.client import cli
 from orrery.engines.weights import load_module
 from orrery.weights.converting import convert
 from orrery.weights.errors import CheckpointUnknown, NoSpace
+from orrery.weights.manifests import describe
 from orrery.weights.released import VARIANTS, Variant, predict2
 from orrery.worlds.components import ComponentKind, verify
 from orrery.worlds.errors import ComponentUnusable
@@ -215,6 +216,14 @@ def test_a_sparse_network_is_marked_by_its_own_name_or_its_files(state: Any, tmp
     released(state, tmp_path, "model-720p-16fps-natten.pt", "my-own")
     assert [neighbourhoods_of(tmp_path, name) for name in (sparse, dense, "my-own")] == ["predict2-2b", None, "tiny"]
     assert "none are known of Tiny" in refused(state, tmp_path / "models", file="model-720p-16fps-natten.pt")
+
+
+def test_a_sparse_network_that_is_added_is_marked_by_its_name(network: Any, tmp_path: Path) -> None:
+    for name, table in (("predict2-2b-video2world-720p16-natten", "predict2-2b"), ("predict2-2b-video2world-720p16", None)):
+        network.save_pretrained(tmp_path / "models" / name)
+        describe(tmp_path / "models" / name, None, say=lambda text: None)
+        assert neighbourhoods_of(tmp_path, name) == table
+        verify(tmp_path / "models" / name)
 
 
 @pytest.mark.parametrize(
