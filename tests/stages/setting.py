@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from orrery.stages.predictions import PREDICTIONS, Edm, RectifiedFlow
-from orrery.stages.samplers import SAMPLERS, make_sampler
 from orrery.stages.stage import Cancelled, Stage, StageSettings, stage_class
 from orrery.worlds.plan import Plan, TaskOutput
 
@@ -19,15 +17,6 @@ TEXT_ENCODER = "tiny-t5"
 VIDEO_TOKENIZER = "tiny-wan-vae"
 IMAGE = "tiny-predict2-text2image"
 WORLD = "tiny-predict2-video2world"
-
-
-ONE_OF_EACH = tuple({(type(make_sampler(name, 2)), PREDICTIONS[name]): name for name in SAMPLERS}.values())
-"""A sampler for each pair of solver and prediction: what other names add is another schedule."""
-
-
-def still(sampler: str) -> str:
-    """The tiny transformer to make a picture with: most kinds of prediction want a channel for the condition mask."""
-    return IMAGE if issubclass(PREDICTIONS[sampler], RectifiedFlow | Edm) else WORLD
 
 
 class Stages(Mapping[str, Stage]):

@@ -15,7 +15,8 @@ from orrery.stages.predictions import PREDICTIONS, RectifiedFlow
 from orrery.stages.samplers import SAMPLERS, SamplerState, make_sampler
 from orrery.stages.stage import Cancelled, StageSettings
 from orrery.worlds.errors import InvalidField
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip, still
+from stages.samplers import still
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip
 
 STEPS = 4
 

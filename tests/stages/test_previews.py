@@ -18,7 +18,8 @@ from orrery.stages.samplers import SAMPLERS
 from orrery.stages.stage import StageSettings
 from orrery.stages.tokenizers import WanTokenizer
 from orrery.worlds.components import ComponentKind, LatentRgb, read_manifest, write_manifest
-from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, still
+from stages.samplers import still
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages
 
 STEPS = 4
 PLAIN = LatentRgb(factors=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), *([(0.0, 0.0, 0.0)] * 14)), bias=(0.0, 0.0, 1.0))

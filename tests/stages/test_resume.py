@@ -14,7 +14,8 @@ from orrery.stages.denoiser import Denoiser
 from orrery.stages.samplers import SamplerState, make_sampler
 from orrery.stages.stage import YIELDED_VALUES, StageSettings
 from orrery.worlds.errors import CheckpointRefused
-from stages.setting import IMAGE, ONE_OF_EACH, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip, still
+from stages.samplers import ONE_OF_EACH, still
+from stages.setting import IMAGE, TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip
 
 STEPS = 5
 WORKFLOWS = ("text2image", "text2image unguided", "video2world")
