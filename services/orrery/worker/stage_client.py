@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 from orrery.worlds.contracts import PASSING, YIELDED, StageContract
@@ -80,10 +81,11 @@ StageFunction = Callable[[Values, Any], Values]
 
 
 class InProcessStages:
-    """Stages as plain functions `run(values, call)`, each in a thread."""
+    """Stages as plain functions `run(values, call)`, each in a thread, and each one call at a time, as Triton has them."""
 
     def __init__(self, functions: Mapping[str, StageFunction]) -> None:
         self._functions = functions
+        self._turns = {stage: Lock() for stage in functions}
 
     async def ready(self, stage: str) -> bool:
         return stage in self._functions
@@ -97,13 +99,18 @@ class InProcessStages:
         call = _ThreadCall(self._functions, asyncio.get_running_loop(), on_progress, control or Control())
         started = time.perf_counter()
         try:
-            outputs = dict(await asyncio.to_thread(self._functions[contract.name], values, call))
+            outputs = dict(await asyncio.to_thread(self._alone, contract.name, values, call))
         except asyncio.CancelledError:
             call.cancelled = True
             raise
         yielded, passing = (bool(outputs.pop(note.name, False)) for note in (YIELDED, PASSING))
         seconds = time.perf_counter() - started
         yield StageResult(outputs=outputs, stage_seconds=seconds, yielded=yielded, passing=passing)
+
+    def _alone(self, stage: str, values: Values, call: _ThreadCall) -> Values:
+        """A call that was given up may still run to the end of its step."""
+        with self._turns[stage]:
+            return self._functions[stage](values, call)
 
 
 class _ThreadCall:
