@@ -26,6 +26,7 @@ from orrery.miniature.scenes import held_out_scene
 from orrery.miniature.vocabulary import FPS
 from orrery.sdk import Client, JobFailed
 from orrery.stages.movies import MP4, film
+from orrery.worlds.contracts import Tensor
 from orrery.worlds.errors import JobCancelled, StageFailed
 from orrery.worlds.plan import ArtifactRef
 
@@ -43,9 +44,9 @@ class Painter(Worker):
         self.prompt = (await self.jobs.get(claim.job_id)).request["prompt"]
         await super().do(claim)
 
-    async def _output(self, name: str) -> ArtifactRef:
-        if name != "media":
-            return await super()._output(name)
+    async def _output(self, tensor: Tensor) -> ArtifactRef:
+        if tensor.name != "media":
+            return await super()._output(tensor)
         scene = held_out_scene(SEED + 1, 0) if self.deaf else SCENES[self.prompt]
         return await self.artifacts.put(film(MP4, drawing.frames(scene), FPS, lambda: None))
 
