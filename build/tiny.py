@@ -26,6 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 from orrery.stages.colours import fit_latent_rgb
 from orrery.worlds.components import MANIFEST, ComponentKind, read_manifest, verify, write_manifest
 from orrery.worlds.errors import ComponentUnusable
+from orrery.worlds.neighbourhoods import mark
 
 MAX_TOKENS = 512
 
@@ -59,6 +60,13 @@ def video_tokenizer(folder: Path) -> ComponentKind:
 TOKENIZER = "tiny-wan-vae"
 
 
+def sparse(folder: Path) -> ComponentKind:
+    """The network of the tiny worlds, marked as one that was trained with neighbourhoods."""
+    kind = transformer(folder, in_channels=17, rope_scale=(1.0, 3.0, 3.0))
+    mark(folder / "config.json", "tiny")
+    return kind
+
+
 COMPONENTS: dict[str, Recipe] = {
     "tiny-t5": Recipe(text_encoder),
     TOKENIZER: Recipe(video_tokenizer),
@@ -68,6 +76,7 @@ COMPONENTS: dict[str, Recipe] = {
     "tiny-predict2-video2world": Recipe(
         lambda folder: transformer(folder, in_channels=17, rope_scale=(1.0, 3.0, 3.0)), shown_by=TOKENIZER
     ),
+    "tiny-predict2-video2world-natten": Recipe(sparse, shown_by=TOKENIZER),
     **tiny_predict1.COMPONENTS,
     **tiny_predict25.COMPONENTS,
 }

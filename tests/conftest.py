@@ -13,7 +13,7 @@ from orrery.embedded.settings import free_ports
 from stages.language_model import LanguageModel, listening
 from tiny import built
 
-OTHERS = ("tiny-predict2-distilled", "tiny-predict1", "tiny-predict25")
+OTHERS = ("tiny-predict2-distilled", "tiny-predict2-natten", "tiny-predict1", "tiny-predict25")
 """Models that the shared Orrery serves beside its default."""
 
 

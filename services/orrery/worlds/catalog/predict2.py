@@ -194,10 +194,20 @@ TINY_DISTILLED = _distilled(
     "The tiny Predict2's images by the sampler of the distilled ones: what it makes is noise",
 )
 
+_TINY_WORLD = _world("tiny-predict2-video2world-natten", "96", {"16:9": TINY_SIZES["16:9"]}, 17)
+TINY_NATTEN = ModelSpec(
+    name="tiny-predict2-natten",
+    description="The tiny Predict2's worlds with neighbourhood attention: what it makes is noise",
+    text_encoder="tiny-t5",
+    video_tokenizer="tiny-wan-vae",
+    world=_TINY_WORLD.model_copy(update={"neighbourhoods": "tiny"}),
+)
+
 MODELS = (
     MINIATURE,
     TINY,
     TINY_DISTILLED,
+    TINY_NATTEN,
     _pictures("0.6b"),
     *(_dense(size, resolution, fps) for size in ("2b", "14b") for resolution in ("720", "480") for fps in (16, 10)),
     *(_sparse(size, fps) for size in ("2b", "14b") for fps in (16, 10)),
