@@ -13,8 +13,8 @@ from orrery.embedded.settings import free_ports
 from stages.language_model import LanguageModel, listening
 from tiny import built
 
-OTHERS = ("tiny-predict2-distilled", "tiny-predict2-natten", "tiny-predict1", "tiny-predict25")
-"""Models that the shared Orrery serves beside its default."""
+MODELS = ("tiny-predict2", "tiny-predict2-distilled", "tiny-predict2-natten", "tiny-predict1", "tiny-predict25")
+"""What the shared Orrery serves, its default first."""
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,6 @@ def stack(
         "ORRERY_UPSAMPLER_MODEL": "reason1-7b",
         "ORRERY_UPSAMPLER_API_KEY": "sesame",
     }
-    others = [word for model in OTHERS for word in ("--model", model)]
     served = with_loras(models_dir, tmp_path_factory.mktemp("served"))
-    with running(home, served, "--triton-http-port", port, *others, ensemble=True, **told) as started:
+    with running(home, served, "--triton-http-port", port, models=MODELS, ensemble=True, **told) as started:
         yield started

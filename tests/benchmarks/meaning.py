@@ -82,7 +82,7 @@ def main() -> None:
 def _rows(prompts: int, steps: list[int]) -> Iterator[dict[str, Any]]:
     with ExitStack() as open_:
         home = open_.enter_context(tempfile.TemporaryDirectory())
-        stack = open_.enter_context(running(Path(home), PACKAGED, "--model", MODEL.name, ensemble=True))
+        stack = open_.enter_context(running(Path(home), PACKAGED, models=(MODEL.name,), ensemble=True))
         clips = HttpClips(open_.enter_context(Client(str(stack.client.base_url))), MODEL.name)
         for sampler, count in product(("res_2ab", "euler"), steps):
             yield _row("orrery", clips, prompts, Terms(steps=count, sampler=sampler))

@@ -102,15 +102,22 @@ def task_of(job: dict[str, Any], task: str) -> dict[str, Any]:
     return next(row for row in job["timeline"] if row["id"] == task)
 
 
-def start(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False, **environment: str) -> Stack:
-    """`orrery up` with the tiny random components in `models_dir`.
+def start(
+    home: Path,
+    models_dir: Path,
+    *arguments: str,
+    models: tuple[str, ...] = (TINY,),
+    ensemble: bool = False,
+    **environment: str,
+) -> Stack:
+    """`orrery up` with the components in `models_dir`, for `models`, of which the first is the default.
 
     The stages that only Triton's ensemble needs are there if `ensemble` is: each costs seconds of importing torch.
     """
     (port,) = free_ports(1)
     hosted = {} if ensemble else {"ORRERY_STAGES": ",".join(GATEWAYS_STAGES)}
     command = [sys.executable, "-m", "orrery.client.cli", "up", "--home", str(home)]
-    command += ["--models-dir", str(models_dir), "--model", TINY]
+    command += ["--models-dir", str(models_dir), *(word for model in models for word in ("--model", model))]
     home.mkdir(parents=True, exist_ok=True)
     with (home / "up.log").open("ab") as output:
         process = subprocess.Popen(
@@ -127,9 +134,9 @@ def start(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False,
 
 
 @contextmanager
-def running(home: Path, models_dir: Path, *arguments: str, ensemble: bool = False, **environment: str) -> Iterator[Stack]:
+def running(home: Path, models_dir: Path, *arguments: str, **told: Any) -> Iterator[Stack]:
     """As `start`, and gone without ceremony afterwards: how it ends when asked is tested where `stop` is called."""
-    stack = start(home, models_dir, *arguments, ensemble=ensemble, **environment)
+    stack = start(home, models_dir, *arguments, **told)
     try:
         yield stack
     finally:

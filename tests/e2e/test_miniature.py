@@ -25,7 +25,7 @@ ORRERY = [sys.executable, "-m", "orrery.client.cli"]
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("orrery"), PACKAGED, "--model", DEFAULT_MODEL) as started:
+    with running(tmp_path_factory.mktemp("orrery"), PACKAGED, models=(DEFAULT_MODEL,)) as started:
         yield started
 
 

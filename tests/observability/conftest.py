@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from e2e.stack import running
+from e2e.stack import GATEWAYS_STAGES, running
 from observability import load
 from observability.prometheus import Prometheus, scraping
 from orrery.embedded.up import TARGETS
@@ -41,10 +41,18 @@ def observed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iter
             "ORRERY_CHECKPOINT_STEPS": "2",
             "ORRERY_WEBHOOK_ALLOW_PRIVATE": "true",
             "ORRERY_GENERATION_TIMEOUT_SECONDS": "1",
+            # Served, so that all metrics are there; nobody asks it.
+            "ORRERY_PROMPT_UPSAMPLING": "on_request",
+            "ORRERY_UPSAMPLER_URL": "http://127.0.0.1:9",
+            "ORRERY_UPSAMPLER_MODEL": "nobody",
         }
         for name, value in told.items():
             patch.setenv(name, value)
-        with running(home, models_dir) as stack, scraping(home / "prometheus", home / TARGETS) as prometheus:
+        stages = ",".join((*GATEWAYS_STAGES, "prompt_upsampler"))
+        with (
+            running(home, models_dir, ORRERY_STAGES=stages) as stack,
+            scraping(home / "prometheus", home / TARGETS) as prometheus,
+        ):
             traced = load.run(stack, f"{collector.url}/hook", f"00-{TRACE}-{PARENT}-01")
             time.sleep(SCRAPES_SECONDS)
             assert [value for value in prometheus.values("up") if value != 1] == []
