@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -33,7 +34,9 @@ class Shell:
     async def start(self, *words: str) -> asyncio.subprocess.Process:
         command = [sys.executable, "-m", "orrery.client.cli", *words, "--url", self.url]
         pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*command, cwd=self.folder, stdout=pipe, stderr=pipe)
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=self.folder, stdout=pipe, stderr=pipe, preexec_fn=_interruptible
+        )
 
     async def run(self, *words: str) -> Done:
         process = await self.start(*words)
@@ -57,6 +60,11 @@ class Shell:
                 if not job.state.ended:
                     await worker.finish(job.id)
             await asyncio.sleep(0.02)
+
+
+def _interruptible() -> None:
+    """Tests that a shell runs in the background ignore Ctrl-C, and what they start would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @asynccontextmanager

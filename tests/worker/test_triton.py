@@ -25,7 +25,7 @@ STEPS = 250
 async def test_preempted_and_handed_on_the_result_is_the_same(triton: TritonStages) -> None:
     rig = Rig(MemoryJobs())
     expected = await calmly(triton)
-    leaving = rig.worker(triton, "leaving", drain=0.3, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))
+    leaving = rig.worker(triton, "leaving", drain=0.05, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))
     async with working(leaving) as (run,):
         await rig.submit("batch", num_steps=STEPS, priority=Priority.BATCH)
         await eventually(lambda: _past(rig, 5))
