@@ -61,6 +61,15 @@ async def settled(deliveries: Deliveries) -> None:
     await eventually(none_left)
 
 
+async def answered(deliveries: Deliveries) -> None:
+    """Whatever was asked for again has been looked for."""
+
+    async def none_asked() -> bool:
+        return await deliveries.asked() == []
+
+    await eventually(none_asked)
+
+
 async def complete(jobs: Jobs, job_id: str, **fields: Any) -> None:
     await jobs.submit(submission(job_id, **fields))
     for pool in ("encode", "publish"):
