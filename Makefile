@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .orrery/models
 DURATION ?= 600
+# Whole Orrerys and containers start many processes each: one such run at a time. What it leaves running holds no lock.
+ALONE := flock --close .orrery/alone.lock
 WHOLE := tests/chaos tests/e2e tests/examples tests/observability
 PYTHON_FILES := services tests build examples helm/orrery/files
 
@@ -32,13 +34,14 @@ test: $(VENV)/.ready  ## Set up, then run every test but those of test-compose
 
 test-whole: $(VENV)/.ready  ## Run the tests of whole Orrerys, then print how it went
 	@mkdir -p .orrery
-	@$(BIN)/python -m pytest $(WHOLE) >.orrery/test-whole.log 2>&1; status=$$?; cat .orrery/test-whole.log; exit $$status
+	@$(ALONE) $(BIN)/python -m pytest $(WHOLE) >.orrery/test-whole.log 2>&1; status=$$?; cat .orrery/test-whole.log; exit $$status
 
 test-parts: $(VENV)/.ready  ## Run the other tests
 	$(BIN)/python -m pytest --ignore=tests/compose $(WHOLE:%=--ignore=%)
 
 test-compose: $(VENV)/.ready  ## Build the images, then test docker compose up (starts a Docker engine where none runs: root on Debian)
-	$(BIN)/python -m pytest tests/compose
+	@mkdir -p .orrery
+	$(ALONE) $(BIN)/python -m pytest tests/compose
 
 test-helm: $(VENV)/.ready  ## Render the chart with the real Helm engine, and hold every object to what takes it
 	$(BIN)/python -m pytest tests/helm
