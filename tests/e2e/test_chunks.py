@@ -15,7 +15,7 @@ import pytest
 from e2e.media import decode
 from e2e.stack import ENDED, Stack, descendants, task_of
 
-CHUNKS, KILLED, STEPS = 12, 7, 24
+CHUNKS, KILLED, STEPS = 12, 7, 60
 ASKED: dict[str, Any] = {
     "prompt": "a cart goes on and on",
     "num_chunks": CHUNKS,
@@ -29,9 +29,10 @@ ASKED: dict[str, Any] = {
 
 @pytest.mark.timeout(600)
 def test_a_film_of_twelve_chunks_survives_a_kill_in_the_seventh(stack: Stack) -> None:
+    # Found before, for it is to be killed before the chunk is done.
+    (triton,) = [pid for pid in descendants(stack.process.pid) if psutil.Process(pid).name() == "tritonserver"]
     job = stack.create(**ASKED)
     seen = follow(stack, job["id"], until=in_the_midst_of_it)
-    (triton,) = [pid for pid in descendants(stack.process.pid) if psutil.Process(pid).name() == "tritonserver"]
     os.kill(triton, signal.SIGKILL)
     after = [one for one in follow(stack, job["id"], until=None) if task_of(one, f"denoise_{KILLED}")["state"] == "done"]
     ended = stack.job(job["id"])
