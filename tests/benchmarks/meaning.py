@@ -50,7 +50,7 @@ class DiffusersClips:
         if first_frame is None:
             assert MODEL.image is not None
             guidance = {"guidance_scale": _guided(MODEL.image)}
-            first_frame = self._reference.text2image(**texts, **sizes, **guidance, latents=_noise(seed, 1)).frames[None]
+            first_frame = self._reference.text2image(**texts, **sizes, **guidance, latents=_noise(seed, 1)).frames
         assert MODEL.world is not None
         guidance = {"guidance_scale": _guided(MODEL.world), "num_frames": FRAMES}
         clip = self._reference.video2world(np.asarray(first_frame), **texts, **sizes, **guidance, latents=_noise(seed, FRAMES))
