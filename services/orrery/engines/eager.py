@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ class EagerEngine:
     """A `CosmosTransformer3DModel` as an `Engine`, computing in the element type that its weights are stored in."""
 
     def __init__(self, folder: Path, device: torch.device, shortcuts: Collection[Shortcut] = EXACT):
-        self._module = load_part(lambda: _without_projection(folder), folder, device, transformer_name)
+        config = CosmosTransformer3DModel.load_config(folder)
+        self._module = load_part(lambda: _without_projection(config), folder, device, transformer_name)
         self._device = device
         self._grid = Grid()
-        _attend(self._module, folder, self._grid, device)
+        _attend(self._module, folder.name, config, self._grid, device)
         self._padded = bool(self._module.config.concat_padding_mask)
         # The module would resize the padding mask with torchvision. The mask is all zero, so the channel is added here.
         self._module.register_to_config(concat_padding_mask=False)
         # Networks that project their text (Predict2.5) compute with times in FP32, older ones with times in their own type.
-        self._times_dtype = torch.float32 if _projects(folder) else self._module.dtype
+        self._times_dtype = torch.float32 if config.get("use_crossattn_projection", False) else self._module.dtype
         self._texts = TextMemory(self._module) if Shortcut.TEXT_KV in shortcuts else None
         self._times = FrameTimes(self._module) if Shortcut.FRAME_ADALN in shortcuts else None
 
@@ -73,21 +74,16 @@ class EagerEngine:
         return given.to(**cast) if self._texts is None else self._texts.taken(given, lambda text: text.to(**cast))
 
 
-def _projects(folder: Path) -> bool:
-    return bool(CosmosTransformer3DModel.load_config(folder).get("use_crossattn_projection", False))
-
-
-def _without_projection(folder: Path) -> Any:
+def _without_projection(config: Mapping[str, Any]) -> Any:
     """Text comes projected, where the transformer brings a projection for it: that part is not loaded here."""
-    config = dict(CosmosTransformer3DModel.load_config(folder))
-    config.pop(CONFIG_KEY, None)
-    return CosmosTransformer3DModel.from_config(config | {"use_crossattn_projection": False})
+    own = {name: value for name, value in config.items() if name != CONFIG_KEY}
+    return CosmosTransformer3DModel.from_config(own | {"use_crossattn_projection": False})
 
 
-def _attend(module: Any, folder: Path, grid: Grid, device: torch.device) -> None:
+def _attend(module: Any, name: str, config: Mapping[str, Any], grid: Grid, device: torch.device) -> None:
     """Raises `ComponentUnusable` if it is not sure how the network attends."""
-    config, known = CosmosTransformer3DModel.load_config(folder), COMPONENTS.get(folder.name)
-    layers = layers_of(folder.name, config, config.get(CONFIG_KEY) if known is None else known.neighbourhoods)
+    known = COMPONENTS.get(name)
+    layers = layers_of(name, config, config.get(CONFIG_KEY) if known is None else known.neighbourhoods)
     if layers is not None:
         attach(module, layers, grid, device)
 

@@ -19,11 +19,12 @@ class Asked:
     rope_fps: float | None
 
     def same_as(self, other: Asked) -> bool:
-        pairs = ((self.hidden_states, other.hidden_states), (self.timestep, other.timestep))
-        masks = self.condition_mask is None, other.condition_mask is None
-        both = masks == (False, False) and torch.equal(self.condition_mask, other.condition_mask)  # type: ignore[arg-type]
-        alike = masks == (True, True) or both
-        return alike and self.rope_fps == other.rope_fps and all(torch.equal(one, two) for one, two in pairs)
+        return (
+            self.rope_fps == other.rope_fps
+            and _equal(self.hidden_states, other.hidden_states)
+            and _equal(self.timestep, other.timestep)
+            and _equal(self.condition_mask, other.condition_mask)
+        )
 
 
 class PairedEngine:
@@ -61,6 +62,12 @@ class PairedEngine:
     def _evaluated(self, asked: Asked) -> torch.Tensor:
         mask = None if asked.condition_mask is None else _twice(asked.condition_mask)
         return self._engine(_twice(asked.hidden_states), _twice(asked.timestep), self._both, mask, asked.rope_fps)
+
+
+def _equal(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)
 
 
 def _twice(tensor: torch.Tensor) -> torch.Tensor:
