@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,18 +48,15 @@ class Result:
     frames: np.ndarray
 
 
-class Reference:
-    """Both pipelines of diffusers over the components of a model, the tiny one's if not told otherwise; FP32."""
+class Pipelines:
+    """Of diffusers over the components of a model whose text goes through T5; FP32, on the CPU."""
 
-    def __init__(self, models_dir: Path, model: ModelSpec = predict2.TINY):
-        assert model.image is not None
-        assert model.world is not None
+    def __init__(self, models_dir: Path, model: ModelSpec, video_tokenizer: Any, scheduler: Callable[[], Any]):
         self.models_dir = models_dir
         self.tokenizer = T5TokenizerFast.from_pretrained(models_dir / model.text_encoder / "tokenizer")
         self.text_encoder = T5EncoderModel.from_pretrained(models_dir / model.text_encoder).float().eval()
-        self.vae = load(AutoencoderKLWan, models_dir / model.video_tokenizer)
-        self.image = self.pipeline(Cosmos2TextToImagePipeline, model.image.component)
-        self.world = self.pipeline(Cosmos2VideoToWorldPipeline, model.world.component)
+        self.vae = load(video_tokenizer, models_dir / model.video_tokenizer)
+        self.scheduler = scheduler
 
     def pipeline(self, cls: Any, component: str) -> Any:
         pipeline = cls(
@@ -66,19 +64,34 @@ class Reference:
             tokenizer=self.tokenizer,
             transformer=load(CosmosTransformer3DModel, self.models_dir / component),
             vae=self.vae,
-            scheduler=FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True),
+            scheduler=self.scheduler(),
             safety_checker=NoSafetyChecker(),
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
+
+class Reference(Pipelines):
+    """Both pipelines of Predict2, of the tiny model if not told otherwise."""
+
+    def __init__(self, models_dir: Path, model: ModelSpec = predict2.TINY):
+        super().__init__(models_dir, model, AutoencoderKLWan, lambda: FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True))
+        assert model.image is not None
+        assert model.world is not None
+        self.image = self.pipeline(Cosmos2TextToImagePipeline, model.image.component)
+        self.world = self.pipeline(Cosmos2VideoToWorldPipeline, model.world.component)
+
     def text2image(self, **arguments: Any) -> Result:
         return kept_run(self.image, **arguments)
 
     def video2world(self, conditioning: np.ndarray, **arguments: Any) -> Result:
-        pictures = [Image.fromarray(frame) for frame in conditioning]
-        given = {"image": pictures[0]} if len(pictures) == 1 else {"video": pictures}
-        return kept_run(self.world, fps=16, **given, **arguments)
+        return kept_run(self.world, fps=16, **given(conditioning), **arguments)
+
+
+def given(conditioning: np.ndarray) -> dict[str, Any]:
+    """An image or a clip, as the pipelines that make worlds take them."""
+    pictures = [Image.fromarray(frame) for frame in conditioning]
+    return {"image": pictures[0]} if len(pictures) == 1 else {"video": pictures}
 
 
 def load(cls: Any, folder: Path) -> Any:

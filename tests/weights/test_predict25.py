@@ -12,24 +12,13 @@ from diffusers import CosmosTransformer3DModel
 from orrery.engines.weights import load_module
 from orrery.weights.converting import convert
 from orrery.weights.errors import CheckpointUnknown
-from orrery.weights.released import VARIANTS, Variant, predict2, predict25
+from orrery.weights.released import VARIANTS, predict25
+from weights import test_convert
 from weights.test_convert import released_name
 
 PROJECTION = {"use_crossattn_projection": True, "crossattn_proj_in_channels": 48, "encoder_hidden_states_channels": 32}
-TINY = Variant(
-    generation=predict25.GENERATION,
-    name="Tiny Predict2.5",
-    heads=2,
-    head_width=16,
-    layers=2,
-    in_channels=17,
-    rope_scale=(1.0, 3.0, 3.0),
-    text_width=32,
-    adaln_width=8,
-    mlp_ratio=2.0,
-    extra=PROJECTION,
-)
-SAME_WITHOUT = TINY.model_copy(update={"generation": predict2.GENERATION, "name": "Tiny Predict2", "extra": {}})
+TINY = test_convert.TINY.model_copy(update={"generation": predict25.GENERATION, "name": "Tiny Predict2.5", "extra": PROJECTION})
+SAME_WITHOUT = test_convert.TINY.model_copy(update={"name": "Tiny Predict2"})
 TABLE = {"predict2.5-2b-base": TINY, "predict2.5-2b-base-distilled": TINY, "tiny-predict2": SAME_WITHOUT}
 
 
