@@ -13,7 +13,7 @@ from orrery.gateway import forecast as forecasting
 from orrery.gateway.eta import Line
 from orrery.gateway.forecast import Estimate, Forecaster
 from orrery.jobs.memory import MemoryJobs
-from orrery.jobs.records import Completion, Job, Submission
+from orrery.jobs.records import Claim, Completion, Job, Submission
 from orrery.worlds.catalog import CATALOG
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.contracts import CONTRACTS
@@ -152,17 +152,23 @@ async def test_a_gateway_that_starts_learns_from_what_was_done_before(world: Wor
     assert told.eta_seconds == pytest.approx(CHAIN + TRUE.seconds(35), rel=3e-3)
 
 
-async def test_a_running_task_counts_what_is_left_of_it(world: World) -> None:
-    forecaster = world.forecaster()
-    for steps in (10, 40):
-        forecaster.learn(await world.finish(await world.submit(steps)))
-    job = await world.submit(35)
+async def denoising(world: World, job: Job) -> tuple[str, Claim]:
+    """All before it is done; gives the denoiser's pool, and the job's task of it."""
     for stage in ("guardrail_text", "text_encoder", "text_encoder"):
         (pool,) = {task.pool for task in job.tasks if task.stage == stage}
         await world.work(pool)
     (pool,) = {task.pool for task in job.tasks if task.stage == "denoiser"}
     claim = await world.jobs.claim([pool], "w", wait=0)
     assert claim is not None
+    return pool, claim
+
+
+async def test_a_running_task_counts_what_is_left_of_it(world: World) -> None:
+    forecaster = world.forecaster()
+    for steps in (10, 40):
+        forecaster.learn(await world.finish(await world.submit(steps)))
+    job = await world.submit(35)
+    _, claim = await denoising(world, job)
     world.now += TRUE.seconds(20)
     await world.jobs.progress(claim, 20, 35)
     told = await forecaster.forecast(await world.jobs.get(job.id))
@@ -181,12 +187,7 @@ async def test_a_resumed_task_counts_only_what_it_runs(world: World) -> None:
     for steps in (10, 40):
         forecaster.learn(await world.finish(await world.submit(steps)))
     job = await world.submit(35)
-    for stage in ("guardrail_text", "text_encoder", "text_encoder"):
-        (pool,) = {task.pool for task in job.tasks if task.stage == stage}
-        await world.work(pool)
-    (pool,) = {task.pool for task in job.tasks if task.stage == "denoiser"}
-    first = await world.jobs.claim([pool], "w", wait=0)
-    assert first is not None
+    pool, first = await denoising(world, job)
     await world.jobs.progress(first, 30, 35)
     await world.jobs.checkpoint(first, await world.artifacts.put(b"latents"), 30)
     world.now += 2e9  # its worker is gone
