@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from miniature import card, components, curves, denoisers, latents, scoring, tokenizer
+from miniature import card, components, curves, denoisers, latents, options, scoring, tokenizer
 from miniature.recipe import RECIPES, Recipe
 from miniature.sampling import Choice, PairStudio
 from miniature.scenery import scenery
@@ -38,17 +37,10 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="miniature", description="Train the miniature world model.")
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder of checkpoints, latents and logs; resumed if it is there"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the components")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
+    parser = options.parser("miniature", "Train the miniature world model.")
     parser.add_argument("--tokenizer-steps", type=int)
     parser.add_argument("--denoiser-steps", type=int)
     parser.add_argument("--scenes", type=int)
-    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
-    parser.add_argument("--steps", type=int, default=Choice.steps, help="of the sampler, when it is scored")
     return parser.parse_args()
 
 

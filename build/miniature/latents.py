@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ class Latents:
     values: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
+
+    def measured_as(self, vae: Any) -> Latents:
+        """By the moments that a tokenizer has been told of, and not by those of these."""
+        mean, std = (torch.tensor(getattr(vae.config, f"latents_{name}")) for name in ("mean", "std"))
+        return replace(self, mean=mean.to(self.mean), std=std.to(self.std))
 
     def normalised(self, numbers: torch.Tensor) -> torch.Tensor:
         shape = (1, -1, 1, 1, 1)

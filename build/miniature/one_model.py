@@ -8,8 +8,6 @@ denoiser learn together.
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 
-from miniature import latents, scoring
+from miniature import latents, options, scoring
 from miniature.components import write_component
 from miniature.conversing import LAYERS, WIDTH, Conversations, qwen, qwen_tokenizer
 from miniature.denoisers import Flow, noise_levels, without_padding_mask, world_loss
@@ -150,7 +148,7 @@ def _text(model: Any, folder: Path) -> None:
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = options.from_components("miniature.one_model", __doc__)
     recipe = RECIPES[arguments.recipe]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
@@ -158,25 +156,10 @@ def main() -> None:
     things, texts = scenery(recipe.seed, recipe.scenes, recipe.captions_per_scene)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device)
-    encoded = replace(encoded, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
+    encoded = encoded.measured_as(vae)
     networks = train(arguments.work, recipe, encoded, texts)
     scoring.show(scoring.score(OneStudio(vae, networks, encoded), arguments.prompts, Choice(SAMPLER, arguments.steps)))
     save(arguments.out, networks, arguments.components / "miniature-video2world")
-
-
-def _moment(vae: Any, name: str, device: torch.device) -> torch.Tensor:
-    return torch.tensor(getattr(vae.config, f"latents_{name}"), device=device)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="miniature.one_model", description=__doc__)
-    parser.add_argument("--components", type=Path, required=True, help="folder of the miniature's components")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints, latents and logs; resumed if there")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the components")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
-    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
-    parser.add_argument("--steps", type=int, default=35, help="of the sampler when it is scored")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ PYTHONPATH=build python -m miniature.refining --components DIR --work DIR --out 
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 from transformers import T5EncoderModel
 
-from miniature import card, components, latents, scoring
+from miniature import card, components, latents, options, scoring
 from miniature.components import MODEL
 from miniature.denoisers import Captions, Denoisers, Flow, flow_loss, without_padding_mask
 from miniature.latents import Latents
@@ -26,7 +24,7 @@ from orrery.engines.weights import load_module
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = options.from_components("miniature.refining", __doc__)
     recipe = RECIPES[arguments.recipe]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
@@ -34,7 +32,7 @@ def main() -> None:
     things, texts = scenery(recipe.seed, recipe.image_scenes, recipe.captions_per_scene)
     arguments.work.mkdir(parents=True, exist_ok=True)
     firsts = latents.compute(arguments.work, vae, things.to(device), device, batch=1024, frames=1)
-    firsts = replace(firsts, mean=_moment(vae, "mean", device), std=_moment(vae, "std", device))
+    firsts = firsts.measured_as(vae)
     refine(arguments.work, recipe, networks, firsts, texts)
     choice = Choice(steps=arguments.steps)
     scores = scoring.score(PairStudio.of(vae, networks, firsts), arguments.prompts, choice)
@@ -79,21 +77,6 @@ def _loaded(folder: Path, device: torch.device) -> tuple[Any, Denoisers]:
     networks.world = without_padding_mask(load_module(CosmosTransformer3DModel, folder / MODEL.world.component, device).float())
     vae = load_module(AutoencoderKLWan, folder / MODEL.video_tokenizer, device).float()
     return vae, networks.eval().requires_grad_(False)
-
-
-def _moment(vae: Any, name: str, device: torch.device) -> torch.Tensor:
-    return torch.tensor(getattr(vae.config, f"latents_{name}"), device=device)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="miniature.refining", description=__doc__)
-    parser.add_argument("--components", type=Path, required=True, help="folder of the components to begin with")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs; resumed if it is there")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the components")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="full")
-    parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to be scored on at the end")
-    parser.add_argument("--steps", type=int, default=Choice.steps, help="of the sampler, when it is scored")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
