@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,7 +27,7 @@ class Made:
 
 
 class Maker:
-    """`key` names the request if there is one; of several, each has it with a number.
+    """`key` names the request, or one is made up; of several, each has it with a number.
 
     `previews` is a folder for what the jobs show while they are waited for, if anybody wants it.
     """
@@ -34,7 +35,7 @@ class Maker:
     def __init__(self, client: Client, board: Board, key: str | None = None, previews: Path | None = None) -> None:
         self._client = client
         self._board = board
-        self._key = key
+        self._key = key or uuid.uuid4().hex
         self._previews = previews
         self._waiting: dict[str, World] = {}
 
@@ -52,13 +53,21 @@ class Maker:
     def _taken(self, one: Wanted, number: int) -> World | OrreryError | None:
         if one.is_image:
             return None
-        key = self._key and (f"{self._key}-{number}" if number else self._key)
+        key = f"{self._key}-{number}" if number else self._key
         try:
-            world = self._client.create(reference=one.reference, idempotency_key=key, **one.parameters)
+            world = self._created(one, key)
         except OrreryError as error:
             return error
-        self._waiting[world.id] = world
+        except KeyboardInterrupt:
+            # The job may be there, and nobody has told its id: under the same key the answer is the same job.
+            self._created(one, key)
+            raise
         self._board.put(world, one.output.name)
+        return world
+
+    def _created(self, one: Wanted, key: str) -> World:
+        world = self._client.create(reference=one.reference, idempotency_key=key, **one.parameters)
+        self._waiting[world.id] = world
         return world
 
     def _made(self, one: Wanted, taken: World | OrreryError | None) -> Made:
