@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,19 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from orrery.stages.denoiser import official_noise
 from orrery.worlds import catalog
 from orrery.worlds.catalog.models import Workflow
-from orrery.worlds.plan import ArtifactRef
-from orrery.worlds.planner import plan
-from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from orrery.worlds.requests import WorldRequest
+from stages import asking
+from stages.asking import made
 from stages.reference import Reference, Result, stand_in_for_torchvision
-from stages.setting import Stages, clip, run_plan
+from stages.setting import Stages, clip
 
 MODEL = catalog.find("tiny-predict2")
 SEEDS = (0, 7, 2**32 - 1)
 SIZES = ("176x96", "96x96", "96x128")
-PROMPT = "A robot arm welds the door of a red car, sparks fly"
 
 
 @pytest.fixture(scope="module")
@@ -36,36 +34,14 @@ def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_for_torchvision(monkeypatch)
 
 
-def request_of(workflow: Workflow, frames: np.ndarray | None = None, **asked: object) -> WorldRequest:
-    conditioning = None
-    if frames is not None:
-        conditioning = ArtifactRef(digest=hashlib.sha256(frames.tobytes()).hexdigest(), size=frames.nbytes)
-    values = {"prompt": PROMPT, "numerics": "diffusers", "num_inference_steps": 5, **asked}
-    return settle(RequestedWorld.model_validate(values), MODEL, workflow, conditioning=conditioning)
+request_of = partial(asking.request_of, MODEL, num_inference_steps=5)
+arguments_of = partial(asking.arguments_of, model=MODEL)
 
 
 def served(request: WorldRequest, stages: Stages, frames: np.ndarray | None = None) -> tuple[Result, np.ndarray]:
     """What the stages make of the request, and its published media."""
-    uploads = {request.conditioning.digest: frames} if request.conditioning and frames is not None else {}
-    done = run_plan(plan(request, MODEL), stages, uploads)
+    done = made(request, MODEL, stages, frames)
     return Result(done["denoise"]["latents"], done["decode_video"]["frames"]), done["publish"]["media"]
-
-
-def arguments_of(request: WorldRequest) -> dict[str, object]:
-    """The pipelines' arguments, with the official noise."""
-    frames = {"num_frames": request.num_frames} if request.workflow is Workflow.VIDEO2WORLD else {}
-    t, h, w = MODEL.compression.latent_shape(request.num_frames, request.size.height, request.size.width)
-    return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "height": request.size.height,
-        "width": request.size.width,
-        "num_inference_steps": request.num_inference_steps,
-        "guidance_scale": request.guidance_scale,
-        "latents": official_noise(request.seed, (1, 16, t, h, w)),
-        "seed": request.seed,
-        **frames,
-    }
 
 
 def assert_equal(ours: Result, theirs: Result) -> None:
@@ -111,7 +87,7 @@ def test_without_guidance_too(guidance_scale: float, reference: Reference, stage
 
 def test_text_embeddings_are_those_of_the_pipeline(reference: Reference, stages: Stages) -> None:
     request = request_of(Workflow.TEXT2IMAGE)
-    done = run_plan(plan(request, MODEL), stages, {})
+    done = made(request, MODEL, stages)
     with torch.inference_mode():
         theirs = reference.image.encode_prompt(request.prompt, request.negative_prompt)
     assert np.array_equal(done["encode_text"]["text_embeddings"], theirs[0][0].numpy())

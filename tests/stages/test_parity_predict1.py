@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from orrery.stages.denoiser import official_noise
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.catalog.predict1 import TINY as MODEL
-from orrery.worlds.plan import ArtifactRef
 from orrery.worlds.planner import plan
-from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from orrery.worlds.requests import WorldRequest
+from stages import asking
+from stages.asking import made
 from stages.predict1 import Reference
 from stages.reference import Result, stand_in_for_torchvision
-from stages.setting import PlainCall, Stages, clip, run_plan
+from stages.setting import PlainCall, Stages, clip
 
 SIGMA_DATA = 0.5
 """The deviation of the pipelines' latents; Orrery's have that of the tokenizer, 1."""
@@ -34,38 +34,13 @@ def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_for_torchvision(monkeypatch)
 
 
-def request_of(workflow: Workflow, frames: np.ndarray | None = None, **asked: Any) -> WorldRequest:
-    conditioning = None
-    if frames is not None:
-        conditioning = ArtifactRef(digest=hashlib.sha256(frames.tobytes()).hexdigest(), size=frames.nbytes)
-    values = {"prompt": "A robot arm welds", "numerics": "diffusers", "num_inference_steps": 3, "size": "96x96", **asked}
-    return settle(RequestedWorld.model_validate(values), MODEL, workflow, conditioning=conditioning)
-
-
-def made(request: WorldRequest, stages: Stages, frames: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
-    uploads = {request.conditioning.digest: frames} if request.conditioning and frames is not None else {}
-    return run_plan(plan(request, MODEL), stages, uploads)
+request_of = partial(asking.request_of, MODEL, num_inference_steps=3, size="96x96")
+arguments_of = partial(asking.arguments_of, model=MODEL)
 
 
 def served(request: WorldRequest, stages: Stages, frames: np.ndarray | None = None) -> Result:
-    done = made(request, stages, frames)
+    done = made(request, MODEL, stages, frames)
     return Result(done["denoise"]["latents"] * SIGMA_DATA, done["decode_video"]["frames"])
-
-
-def arguments_of(request: WorldRequest) -> dict[str, Any]:
-    """The pipelines' arguments, with the official noise."""
-    shape = (1, 16, *MODEL.compression.latent_shape(request.num_frames, request.size.height, request.size.width))
-    return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "height": request.size.height,
-        "width": request.size.width,
-        "num_frames": request.num_frames,
-        "num_inference_steps": request.num_inference_steps,
-        "guidance_scale": request.guidance_scale,
-        "latents": official_noise(request.seed, shape),
-        "seed": request.seed,
-    }
 
 
 @pytest.mark.parametrize("asked", [{"seed": 2**32 - 1, "size": "176x96"}, {"num_frames": 25}, {"guidance_scale": 1.0}])
@@ -98,7 +73,7 @@ def test_of_the_same_conditioning_latents_it_is_that_of_diffusers_to_the_bit(ref
         latents = reference.vae.encode(padded).latent_dist.mode()
     config = reference.vae.config
     mean, std = (torch.tensor(values).view(1, 16, -1, 1, 1)[:, :, :3] for values in (config.latents_mean, config.latents_std))
-    done, task = made(request, stages, frames), plan(request, MODEL).task("denoise")
+    done, task = made(request, MODEL, stages, frames), plan(request, MODEL).task("denoise")
     values = dict(task.parameters) | {
         "component": task.component,
         "text_embeddings": done["encode_text"]["text_embeddings"],

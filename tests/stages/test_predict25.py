@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from orrery.stages.denoiser import official_noise
 from orrery.stages.stage import StageSettings
 from orrery.worlds import catalog
 from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.components import ComponentKind, write_manifest
-from orrery.worlds.plan import ArtifactRef, TaskOutput
+from orrery.worlds.plan import TaskOutput
 from orrery.worlds.planner import plan
-from orrery.worlds.requests import RequestedWorld, WorldRequest, settle
+from orrery.worlds.requests import WorldRequest
+from stages import asking
+from stages.asking import PROMPT, made
 from stages.reference import Result
 from stages.reference25 import Reference25, stand_in_for_torchvision25
 from stages.setting import PlainCall, Stages, clip, run_plan
 
 MODEL = catalog.find("tiny-predict25")
-PROMPT = "A robot arm welds the door of a red car, sparks fly"
 
 
 @pytest.fixture(scope="module")
@@ -38,34 +39,19 @@ def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_for_torchvision25(monkeypatch)
 
 
-def request_of(frames: np.ndarray | None, **asked: object) -> WorldRequest:
-    values = {"prompt": PROMPT, "numerics": "diffusers", "num_inference_steps": 5, "num_frames": 13, "size": "96x96", **asked}
-    if frames is None:
-        return settle(RequestedWorld.model_validate(values), MODEL, Workflow.TEXT2WORLD)
-    ref = ArtifactRef(digest=hashlib.sha256(frames.tobytes()).hexdigest(), size=frames.nbytes)
-    values["num_conditional_frames"] = len(frames)
-    return settle(RequestedWorld.model_validate(values), MODEL, Workflow.VIDEO2WORLD, conditioning=ref)
+arguments_of = partial(asking.arguments_of, model=MODEL)
+
+
+def request_of(frames: np.ndarray | None, **asked: Any) -> WorldRequest:
+    workflow = Workflow.TEXT2WORLD if frames is None else Workflow.VIDEO2WORLD
+    given = {} if frames is None else {"num_conditional_frames": len(frames)}
+    defaults = {"num_inference_steps": 5, "num_frames": 13, "size": "96x96"}
+    return asking.request_of(MODEL, workflow, frames, **defaults | given | asked)
 
 
 def served(request: WorldRequest, stages: Stages, frames: np.ndarray | None) -> Result:
-    uploads = {request.conditioning.digest: frames} if request.conditioning and frames is not None else {}
-    done = run_plan(plan(request, MODEL), stages, uploads)
+    done = made(request, MODEL, stages, frames)
     return Result(done["denoise"]["latents"], done["decode_video"]["frames"])
-
-
-def arguments_of(request: WorldRequest) -> dict[str, object]:
-    t, h, w = MODEL.compression.latent_shape(request.num_frames, request.size.height, request.size.width)
-    return {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "height": request.size.height,
-        "width": request.size.width,
-        "num_frames": request.num_frames,
-        "num_inference_steps": request.num_inference_steps,
-        "guidance_scale": request.guidance_scale,
-        "latents": official_noise(request.seed, (1, 16, t, h, w)),
-        "seed": request.seed,
-    }
 
 
 def assert_equal(ours: Result, theirs: Result, *, exactly: bool) -> None:
