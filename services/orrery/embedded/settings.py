@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from orrery.worlds.errors import InvalidField
+
 PORTS = range(20_000, 30_000)
 """Above the well-known ones; Linux gives outgoing connections those from 32768 on, Kubernetes services those from 30000 on."""
 
@@ -35,6 +37,11 @@ class EmbeddedSettings:
     transformer: str = "in_process"
     stages: int = 1
     triton_http_port: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidField` for a home in which Triton cannot start Python: it quotes paths for a shell, and no more."""
+        if "'" in str(self.home.absolute()):
+            raise InvalidField(f"Triton cannot run in {self.home.absolute()}", field="home", allowed="a path without '")
 
     @property
     def redis_url(self) -> str:
