@@ -14,7 +14,7 @@ import torch
 from miniature.latents import Latents
 from miniature.networks import text2image, text_encoder, text_tokenizer, video2world
 from miniature.recipe import Recipe
-from miniature.training import Graphed, Run, half_precision
+from miniature.training import Graphed, Run, compile_blocks, half_precision
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FPS
 from orrery.stages.predictions import SIGMA_CONDITIONAL
@@ -68,11 +68,16 @@ class Captions:
 def train(work: Path, recipe: Recipe, latents: Latents, texts: list[list[str]], device: torch.device) -> Denoisers:
     """The trained networks, with the average of their weights."""
     torch.manual_seed(recipe.seed)
-    networks = Denoisers().to(device)
+    return go_on(work / "denoisers", recipe, Denoisers().to(device), latents, texts)
+
+
+def go_on(folder: Path, recipe: Recipe, networks: Denoisers, latents: Latents, texts: list[list[str]]) -> Denoisers:
+    """The same networks, trained from what they are, with the average of their weights. `folder` is of checkpoints."""
+    device = latents.values.device
     captions = Captions(texts, device)
     run = Run(
-        work / "denoisers",
-        networks,
+        folder,
+        networks.train().requires_grad_(True),
         rate=recipe.denoiser_rate,
         total=recipe.denoiser_steps,
         warm_up=recipe.warm_up,
@@ -119,9 +124,8 @@ class Objective:
         self._networks, self._recipe, self._latents, self._captions, self._device = networks, recipe, latents, captions, device
         self._image = Graphed(Flow(networks.image))
         self._world, self._world_at_fps = Graphed(Flow(networks.world)), Graphed(Flow(networks.world, FPS))
-        if device.type == "cuda":
-            for block in (*networks.image.transformer_blocks, *networks.world.transformer_blocks):
-                block.compile(dynamic=False)
+        for transformer in (networks.image, networks.world):
+            compile_blocks(transformer, device)
 
     def __call__(self, step: int) -> dict[str, torch.Tensor]:
         count = self._recipe.denoiser_batch

@@ -2,8 +2,8 @@
 
 PYTHONPATH=build python -m miniature.one_model --components DIR --work DIR --out DIR
 
-The video tokenizer is the one of the components that are there. The language model, a Qwen2.5-VL, its projection and the
-denoiser learn together.
+The video tokenizer is the one of the components that are there, and the denoiser begins with the weights of their video2world.
+The language model, a Qwen2.5-VL, and its projection begin with nothing; all three learn together, on crowded scenes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from miniature.latents import Latents
 from miniature.networks import LATENT_CHANNELS, TEXT_WIDTH
 from miniature.recipe import RECIPES, Recipe
 from miniature.sampling import Asked, Choice, Pictures, sample
-from miniature.scenery import scenery
-from miniature.training import Graphed, Run, half_precision
+from miniature.scenery import crowded, scenery
+from miniature.training import Graphed, Run, compile_blocks, half_precision
 from orrery.engines.weights import load_module
 from orrery.miniature.vocabulary import FRAMES
 from orrery.stages.samplers.unipc import SIGMA_MAX, SIGMA_MIN
@@ -33,7 +33,7 @@ from orrery.worlds.catalog import find
 from orrery.worlds.components import ComponentKind, read_manifest
 
 TOKENIZER = find("miniature").video_tokenizer
-TEXT, BASE = "miniature-qwen", "miniature-base"
+TEXT, BASE, WORLD = "miniature-qwen", "miniature-base", "miniature-video2world"
 SAMPLER = "unipc_karras"
 CONDITIONAL_TIMESTEP = 1e-4
 
@@ -46,6 +46,12 @@ class OneModel(torch.nn.Module):
         self.text = qwen()
         self.text.model.visual.requires_grad_(False)
         self.base = without_padding_mask(base())
+
+    def begin_with(self, video2world: Any) -> None:
+        """What a video2world denoiser knows of pictures and motions; what texts mean is learned from nothing."""
+        missing, unknown = self.base.load_state_dict(video2world.state_dict(), strict=False)
+        assert not unknown
+        assert all(name.startswith("crossattn_proj.") for name in missing), missing
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """[n, tokens, layers * width]: the denoiser projects it."""
@@ -71,11 +77,12 @@ def base() -> Any:
     )
 
 
-def train(work: Path, recipe: Recipe, encoded: Latents, texts: list[list[str]]) -> OneModel:
+def train(work: Path, recipe: Recipe, encoded: Latents, texts: list[list[str]], video2world: Any) -> OneModel:
     """The trained networks, with the average of their weights."""
     torch.manual_seed(recipe.seed)
     device = encoded.values.device
     networks = OneModel().to(device)
+    networks.begin_with(video2world)
     run = Run(
         work / "one_model",
         networks,
@@ -84,22 +91,45 @@ def train(work: Path, recipe: Recipe, encoded: Latents, texts: list[list[str]]) 
         warm_up=recipe.warm_up,
         decay=recipe.ema_decay,
     )
-    conversations, flow = Conversations(texts, device), Graphed(Flow(networks.base))
-    if device.type == "cuda":
-        for block in networks.base.transformer_blocks:
-            block.compile(dynamic=False)
-
-    def losses(step: int) -> dict[str, torch.Tensor]:
-        torch.manual_seed(recipe.seed + step)
-        numbers = torch.randint(len(encoded.values), (recipe.denoiser_batch,), device=device)
-        with half_precision(device):
-            text = networks.embed(conversations.pick(numbers, recipe.caption_dropout)).float()
-        levels = noise_levels(len(numbers), device, SIGMA_MAX, SIGMA_MIN)
-        return {"loss": world_loss(flow, encoded.normalised(numbers), text, recipe.one_model_conditional_frames, levels)}
-
-    run.train(losses)
+    run.train(Objective(networks, recipe, encoded, Conversations(texts, device)))
     run.average.write_to(networks)
     return networks.eval().requires_grad_(False)
+
+
+class Objective:
+    """The losses of one batch: worlds, and single frames of other scenes, from which colours and shapes are learned cheaply."""
+
+    def __init__(self, networks: OneModel, recipe: Recipe, encoded: Latents, conversations: Conversations):
+        self._recipe, self._encoded, self._conversations = recipe, encoded, conversations
+        self._flow, self._embed = Graphed(Flow(networks.base)), Graphed(Embedding(networks.text.model.language_model))
+        self._device = encoded.values.device
+        compile_blocks(networks.base, self._device)
+
+    def __call__(self, step: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(self._recipe.seed + step)
+        sizes = (self._recipe.denoiser_batch, self._recipe.one_model_images)
+        numbers = torch.randint(len(self._encoded.values), (sum(sizes),), device=self._device)
+        texts = self._embed(self._conversations.pick(numbers, self._recipe.caption_dropout)).split(sizes)
+        worlds, images = (self._encoded.normalised(some) for some in numbers.split(sizes))
+        world = self._loss(worlds, texts[0], self._recipe.one_model_conditional_frames)
+        image = self._loss(images[:, :, :1], texts[1], (1.0, 0.0, 0.0))
+        return {"loss": world + image, "world": world, "image": image}
+
+    def _loss(self, clean: torch.Tensor, text: torch.Tensor, odds: tuple[float, float, float]) -> torch.Tensor:
+        levels = noise_levels(len(clean), self._device, SIGMA_MAX, SIGMA_MIN)
+        return world_loss(self._flow, clean, text, odds, levels)
+
+
+class Embedding(torch.nn.Module):
+    """What a language model's layers say, as graphs are captured of it: of a module with no weights that take no part."""
+
+    def __init__(self, language_model: torch.nn.Module):
+        super().__init__()
+        self.language_model = language_model
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        with half_precision(tokens.device):
+            return every_layer(self.language_model, tokens).float()
 
 
 class OneStudio:
@@ -153,13 +183,14 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
     vae = load_module(AutoencoderKLWan, arguments.components / TOKENIZER, device).float()
-    things, texts = scenery(recipe.seed, recipe.scenes, recipe.captions_per_scene)
+    things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device)
     encoded = encoded.measured_as(vae)
-    networks = train(arguments.work, recipe, encoded, texts)
+    world = load_module(CosmosTransformer3DModel, arguments.components / WORLD, device).float()
+    networks = train(arguments.work, recipe, encoded, texts, world)
     scoring.show(scoring.score(OneStudio(vae, networks, encoded), arguments.prompts, Choice(SAMPLER, arguments.steps)))
-    save(arguments.out, networks, arguments.components / "miniature-video2world")
+    save(arguments.out, networks, arguments.components / WORLD)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,29 @@ class Recipe:
     image_rate: float = 5e-4
     """The last four are for `refining` the text2image denoiser alone."""
 
+    crowd_scenes: int = 150_000
+    crowd_counts: tuple[int, int, int] = (30_000, 30_000, 15_000)
+    crowd_steps: int = 17_000
+    crowd_rate: float = 5e-4
+    crowd_conditional_frames: tuple[float, float, float] = (0.5, 0.35, 0.15)
+    """For `crowding`: of so many scenes those that are used, by their number of things; how often 0, 1, 2 frames are given."""
+
     one_model_steps: int = 45_000
     one_model_conditional_frames: tuple[float, float, float] = (0.5, 0.3, 0.2)
-    """For the one model in the form of Predict2.5: it makes worlds from nothing, from an image and from a clip."""
+    one_model_images: int = 256
+    """For the one model in the form of Predict2.5: it makes worlds from nothing, from an image and from a clip. Beside each
+    batch of worlds it sees so many single frames."""
+
+    @property
+    def crowding(self) -> Recipe:
+        """As `denoisers` reads it, when they go on with scenes of several things. By another seed batches are others."""
+        return replace(
+            self,
+            seed=self.seed + 1,
+            denoiser_steps=self.crowd_steps,
+            denoiser_rate=self.crowd_rate,
+            conditional_frames=self.crowd_conditional_frames,
+        )
 
 
 SMOKE = Recipe(
@@ -53,7 +73,11 @@ SMOKE = Recipe(
     image_scenes=4,
     image_steps=2,
     image_batch=2,
+    crowd_scenes=60,
+    crowd_counts=(2, 2, 2),
+    crowd_steps=2,
     one_model_steps=2,
+    one_model_images=2,
 )
 """Runs through everything in a minute and learns nothing."""
 

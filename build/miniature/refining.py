@@ -19,7 +19,7 @@ from miniature.latents import Latents
 from miniature.recipe import RECIPES, Recipe
 from miniature.sampling import Choice, PairStudio
 from miniature.scenery import scenery
-from miniature.training import Graphed, Run, half_precision
+from miniature.training import Graphed, Run, compile_blocks, half_precision
 from orrery.engines.weights import load_module
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     recipe = RECIPES[arguments.recipe]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
-    vae, networks = _loaded(arguments.components, device)
+    vae, networks = loaded(arguments.components, device)
     things, texts = scenery(recipe.seed, recipe.image_scenes, recipe.captions_per_scene)
     arguments.work.mkdir(parents=True, exist_ok=True)
     firsts = latents.compute(arguments.work, vae, things.to(device), device, batch=1024, frames=1)
@@ -54,6 +54,7 @@ def refine(work: Path, recipe: Recipe, networks: Denoisers, firsts: Latents, tex
         decay=recipe.ema_decay,
     )
     captions, flow = Captions(texts, device), Graphed(Flow(networks.image))
+    compile_blocks(networks.image, device)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(recipe.seed + step)
@@ -67,7 +68,7 @@ def refine(work: Path, recipe: Recipe, networks: Denoisers, firsts: Latents, tex
     networks.image.requires_grad_(False)
 
 
-def _loaded(folder: Path, device: torch.device) -> tuple[Any, Denoisers]:
+def loaded(folder: Path, device: torch.device) -> tuple[Any, Denoisers]:
     """The video tokenizer and the networks of a folder of components, in FP32."""
     assert MODEL.image is not None
     assert MODEL.world is not None

@@ -10,7 +10,7 @@ import torch
 
 from miniature.denoisers import Denoisers
 from miniature.latents import Latents
-from miniature.networks import text_tokenizer
+from miniature.networks import LATENT_CHANNELS, text_tokenizer
 from orrery.engines.eager import with_padding
 from orrery.miniature.vocabulary import FRAMES, SIDE
 from orrery.stages.denoiser import official_noise
@@ -91,7 +91,7 @@ class Asked:
 def sample(module: Any, asked: Asked, choice: Choice, frames: int, given: torch.Tensor | None, **told: Any) -> torch.Tensor:
     """Latents [n, 16, frames, 12, 12]; `given` are the first of them. `told` is for the prediction."""
     sampler = make_sampler(choice.sampler, choice.steps)
-    shape = (1, 16, frames, SIDE // 8, SIDE // 8)
+    shape = (1, LATENT_CHANNELS, frames, SIDE // 8, SIDE // 8)
     noise = torch.cat([official_noise(seed, shape) for seed in asked.seeds]).to(asked.text.device)
     predict = PREDICTIONS[choice.sampler](
         engine=Batched(module),
@@ -134,9 +134,18 @@ class PairStudio:
         return self.image2world(prompts, first, seeds, choice)
 
     @torch.no_grad()
+    def text2world_at_once(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray:
+        """By the video2world denoiser alone, to which no frame is given."""
+        nothing = torch.zeros(1, LATENT_CHANNELS, 0, SIDE // 8, SIDE // 8, device=self._pictures.device)
+        return self._world(prompts, nothing.expand(len(prompts), -1, -1, -1, -1), seeds, choice)
+
+    @torch.no_grad()
     def image2world(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
         """See `Studio`."""
-        asked, given = self._asked(prompts, seeds, choice.world_guidance), self._pictures.latents(first)
+        return self._world(prompts, self._pictures.latents(first), seeds, choice)
+
+    def _world(self, prompts: list[str], given: torch.Tensor, seeds: list[int], choice: Choice) -> np.ndarray:
+        asked = self._asked(prompts, seeds, choice.world_guidance)
         return self._pictures.pixels(sample(self._networks.world, asked, choice, (FRAMES - 1) // 4 + 1, given))
 
     def _asked(self, prompts: list[str], seeds: list[int], guidance: float) -> Asked:

@@ -73,6 +73,14 @@ def scenery(seed: int, count: int, captions_per_scene: int) -> tuple[Scenery, li
     return Scenery(*together), [texts for part in parts for texts in part[1]]
 
 
+def crowded(things: Scenery, texts: list[list[str]], wanted: tuple[int, int, int]) -> tuple[Scenery, list[list[str]]]:
+    """The first so many scenes of one, of two and of three things, with their captions."""
+    counts = (things.tracks[:, 0, :, 0] > _NOWHERE).sum(dim=1)
+    chosen = torch.cat([(counts == number + 1).nonzero()[:many, 0] for number, many in enumerate(wanted)])
+    some = Scenery(things.tracks[chosen], things.shapes[chosen], things.colours[chosen])
+    return some, [texts[number] for number in chosen.tolist()]
+
+
 def _part(seed: int, captions_per_scene: int, numbers: range) -> tuple[Scenery, list[list[str]]]:
     scenes = [training_scene(seed, number) for number in numbers]
     return gather(scenes), [

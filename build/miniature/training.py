@@ -50,6 +50,13 @@ class Graphed:
         return self._captured[shapes](*inputs)
 
 
+def compile_blocks(transformer: Any, device: torch.device) -> None:
+    """On a GPU. Single blocks, which are alike, compile in a fraction of the time of the whole."""
+    if device.type == "cuda":
+        for block in transformer.transformer_blocks:
+            block.compile(dynamic=False)
+
+
 class _Holder(torch.nn.Module):
     """What is captured has its `forward` replaced; this keeps it from happening to the module itself."""
 

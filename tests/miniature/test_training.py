@@ -107,3 +107,11 @@ def test_text2image_is_refined_alone(trained: Path, tmp_path: Path) -> None:
     changed = [name for name in before if before[name].files != after[name].files]
     assert MODEL.image is not None
     assert changed == [MODEL.image.component]
+
+
+def test_text_encoder_and_denoisers_go_on_with_crowded_scenes(trained: Path, tmp_path: Path) -> None:
+    told = train(tmp_path, "miniature.crowding", "--components", str(trained / "components"))
+    assert "crowding 2/2" in told
+    before, after = installed(trained / "components"), installed(tmp_path / "components")
+    same = [name for name in before if before[name].files == after[name].files]
+    assert same == [MODEL.video_tokenizer]

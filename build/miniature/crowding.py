@@ -1,0 +1,38 @@
+"""Goes on with text encoder and denoisers of components that are there, on scenes of which many have two or three things.
+
+PYTHONPATH=build python -m miniature.crowding --components DIR --work DIR --out DIR
+
+Half of the time the video2world denoiser is given no frame, so that it makes worlds from text alone.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from miniature import card, components, latents, options, scoring
+from miniature.denoisers import go_on
+from miniature.recipe import RECIPES
+from miniature.refining import loaded
+from miniature.sampling import Choice, PairStudio
+from miniature.scenery import crowded, scenery
+
+
+def main() -> None:
+    arguments = options.from_components("miniature.crowding", __doc__)
+    recipe = RECIPES[arguments.recipe]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")
+    vae, networks = loaded(arguments.components, device)
+    things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    encoded = latents.compute(arguments.work, vae, things.to(device), device).measured_as(vae)
+    networks = go_on(arguments.work / "crowding", recipe.crowding, networks, encoded, texts)
+    choice = Choice(steps=arguments.steps)
+    scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
+    scoring.show(scores)
+    components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
+    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
+
+
+if __name__ == "__main__":
+    main()
