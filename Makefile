@@ -22,8 +22,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 models: $(VENV)/.ready  ## Build the tiny random components into .orrery/models
 	$(BIN)/python build/tiny.py --out $(MODELS)
 
-miniature: $(VENV)/.ready  ## Train the miniature (resumed from .orrery/miniature; an hour on an H200, far longer on a processor)
+miniature: $(VENV)/.ready  ## Train the miniatures (resumed from .orrery/miniature; an hour and a half on an H200, far longer on a processor)
 	PYTHONPATH=build $(BIN)/python -m miniature --work .orrery/miniature/work --out .orrery/miniature/components
+	for program in refining crowding one_model; do PYTHONPATH=build $(BIN)/python -m miniature.$$program \
+		--components .orrery/miniature/components --work .orrery/miniature/$$program --out .orrery/miniature/components || exit; done
 
 demo: $(VENV)/.ready  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/
 	$(BIN)/orrery demo

@@ -32,7 +32,8 @@ def main() -> None:
     scoring.show(scores)
     curves.plot(arguments.work, arguments.work / "losses.png")
     components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
-    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
+    card.write(arguments.out, recipe)
+    card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
     print(f"{arguments.out}: {sum(f.stat().st_size for f in arguments.out.rglob('*') if f.is_file()) / 1e6:.1f} MB", flush=True)
 
 

@@ -31,7 +31,8 @@ def main() -> None:
     scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
     scoring.show(scores)
     components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
-    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
+    card.write(arguments.out, recipe)
+    card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 
-from miniature import latents, options, scoring
+from miniature import card, latents, options, scoring
 from miniature.components import write_component
 from miniature.conversing import LAYERS, WIDTH, Conversations, qwen, qwen_tokenizer
 from miniature.denoisers import Flow, noise_levels, without_padding_mask, world_loss
@@ -30,12 +30,14 @@ from orrery.miniature.vocabulary import FRAMES
 from orrery.stages.samplers.unipc import SIGMA_MAX, SIGMA_MIN
 from orrery.stages.texts.qwen import every_layer, tokens_of
 from orrery.worlds.catalog import find
+from orrery.worlds.catalog.models import Workflow
 from orrery.worlds.components import ComponentKind, read_manifest
 
-TOKENIZER = find("miniature").video_tokenizer
-TEXT, BASE, WORLD = "miniature-qwen", "miniature-base", "miniature-video2world"
-SAMPLER = "unipc_karras"
-CONDITIONAL_TIMESTEP = 1e-4
+MODEL = find("miniature-predict25")
+SPEC = MODEL.denoiser(Workflow.TEXT2WORLD)
+SAMPLER = SPEC.samplers[0].value
+WORLD = find("miniature").denoiser(Workflow.VIDEO2WORLD).component
+"""Whose weights it begins with."""
 
 
 class OneModel(torch.nn.Module):
@@ -157,7 +159,7 @@ class OneStudio:
     def _worlds(self, prompts: list[str], given: torch.Tensor | None, seeds: list[int], choice: Choice) -> np.ndarray:
         asked = Asked(self._embed(prompts), self._embed([""] * len(prompts)), choice.world_guidance, seeds)
         frames = (FRAMES - 1) // 4 + 1
-        made = sample(self._networks.base, asked, choice, frames, given, conditional_timestep=CONDITIONAL_TIMESTEP)
+        made = sample(self._networks.base, asked, choice, frames, given, conditional_timestep=SPEC.conditional_timestep)
         return self._pictures.pixels(made)
 
     def _embed(self, prompts: list[str]) -> torch.Tensor:
@@ -167,9 +169,9 @@ class OneStudio:
 def save(out: Path, networks: OneModel, shown_by: Path) -> None:
     """Replaces both components under `out`. Latents are shown as those of `shown_by`, which are of the same tokenizer."""
     networks.base.register_to_config(concat_padding_mask=True)
-    write_component(out / TEXT, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
+    write_component(out / MODEL.text_encoder, ComponentKind.TEXT_ENCODER, lambda folder: _text(networks.text, folder))
     rgb = read_manifest(shown_by).latent_rgb
-    write_component(out / BASE, ComponentKind.TRANSFORMER, networks.base.half().save_pretrained, rgb)
+    write_component(out / SPEC.component, ComponentKind.TRANSFORMER, networks.base.half().save_pretrained, rgb)
 
 
 def _text(model: Any, folder: Path) -> None:
@@ -182,15 +184,18 @@ def main() -> None:
     recipe = RECIPES[arguments.recipe]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
-    vae = load_module(AutoencoderKLWan, arguments.components / TOKENIZER, device).float()
+    vae = load_module(AutoencoderKLWan, arguments.components / MODEL.video_tokenizer, device).float()
     things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device)
     encoded = encoded.measured_as(vae)
     world = load_module(CosmosTransformer3DModel, arguments.components / WORLD, device).float()
     networks = train(arguments.work, recipe, encoded, texts, world)
-    scoring.show(scoring.score(OneStudio(vae, networks, encoded), arguments.prompts, Choice(SAMPLER, arguments.steps)))
+    choice = Choice(SAMPLER, arguments.steps)
+    scores = scoring.score(OneStudio(vae, networks, encoded), arguments.prompts, choice)
+    scoring.show(scores)
     save(arguments.out, networks, arguments.components / WORLD)
+    card.add(arguments.out, MODEL.name, scores, arguments.prompts, choice)
 
 
 if __name__ == "__main__":

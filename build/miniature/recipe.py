@@ -32,19 +32,19 @@ class Recipe:
     ema_decay: float = 0.9995
 
     image_scenes: int = 300_000
-    image_steps: int = 60_000
+    image_steps: int = 39_080
     image_batch: int = 1024
     image_rate: float = 5e-4
     """The last four are for `refining` the text2image denoiser alone."""
 
     crowd_scenes: int = 150_000
     crowd_counts: tuple[int, int, int] = (30_000, 30_000, 15_000)
-    crowd_steps: int = 17_000
+    crowd_steps: int = 13_839
     crowd_rate: float = 5e-4
     crowd_conditional_frames: tuple[float, float, float] = (0.5, 0.35, 0.15)
     """For `crowding`: of so many scenes those that are used, by their number of things; how often 0, 1, 2 frames are given."""
 
-    one_model_steps: int = 45_000
+    one_model_steps: int = 8_851
     one_model_conditional_frames: tuple[float, float, float] = (0.5, 0.3, 0.2)
     one_model_images: int = 256
     """For the one model in the form of Predict2.5: it makes worlds from nothing, from an image and from a clip. Beside each

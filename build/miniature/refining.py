@@ -38,7 +38,8 @@ def main() -> None:
     scores = scoring.score(PairStudio.of(vae, networks, firsts), arguments.prompts, choice)
     scoring.show(scores)
     components.save(arguments.out, vae, networks, firsts.mean, firsts.std)
-    card.write(arguments.out, recipe, scores, arguments.prompts, choice.steps, choice.sampler)
+    card.write(arguments.out, recipe)
+    card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
 
 
 def refine(work: Path, recipe: Recipe, networks: Denoisers, firsts: Latents, texts: list[list[str]]) -> None:

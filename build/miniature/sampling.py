@@ -134,18 +134,9 @@ class PairStudio:
         return self.image2world(prompts, first, seeds, choice)
 
     @torch.no_grad()
-    def text2world_at_once(self, prompts: list[str], seeds: list[int], choice: Choice) -> np.ndarray:
-        """By the video2world denoiser alone, to which no frame is given."""
-        nothing = torch.zeros(1, LATENT_CHANNELS, 0, SIDE // 8, SIDE // 8, device=self._pictures.device)
-        return self._world(prompts, nothing.expand(len(prompts), -1, -1, -1, -1), seeds, choice)
-
-    @torch.no_grad()
     def image2world(self, prompts: list[str], first: np.ndarray, seeds: list[int], choice: Choice) -> np.ndarray:
         """See `Studio`."""
-        return self._world(prompts, self._pictures.latents(first), seeds, choice)
-
-    def _world(self, prompts: list[str], given: torch.Tensor, seeds: list[int], choice: Choice) -> np.ndarray:
-        asked = self._asked(prompts, seeds, choice.world_guidance)
+        asked, given = self._asked(prompts, seeds, choice.world_guidance), self._pictures.latents(first)
         return self._pictures.pixels(sample(self._networks.world, asked, choice, (FRAMES - 1) // 4 + 1, given))
 
     def _asked(self, prompts: list[str], seeds: list[int], guidance: float) -> Asked:
