@@ -16,6 +16,10 @@ from orrery.miniature.vocabulary import FRAMES, SIDE
 from orrery.stages.denoiser import official_noise
 from orrery.stages.predictions import PREDICTIONS
 from orrery.stages.samplers import make_sampler
+from orrery.worlds.catalog import find
+from orrery.worlds.catalog.models import Workflow
+
+PAIR = find("miniature")
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Choice:
 
     sampler: str = "res_2ab"
     steps: int = 35
-    image_guidance: float = 1.0
-    world_guidance: float = 1.0
+    image_guidance: float = PAIR.denoiser(Workflow.TEXT2IMAGE).default_guidance_scale
+    world_guidance: float = PAIR.denoiser(Workflow.TEXT2WORLD).default_guidance_scale
 
 
 class Studio(Protocol):

@@ -167,7 +167,8 @@ MINIATURE = ModelSpec(
         sizes={"96": MINIATURE_SIZES},
         default_resolution="96",
         default_aspect_ratio="1:1",
-        default_guidance_scale=1.0,
+        # Of 0 to 2 the one that made most shapes right, on 400 prompts that scores are not counted on.
+        default_guidance_scale=2.0,
         default_negative_prompt="",
     ),
     world=DenoiserSpec(
