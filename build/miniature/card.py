@@ -48,8 +48,8 @@ programs of `build/miniature`, one after the other:
 SCORES = """
 ## Scores of {model}
 
-Shares of {prompts} held-out prompts (seed 0) that `orrery.evaluation` finds right; {steps} steps of {sampler}, computed by the
-training program. The first row is what the video tokenizer leaves of the drawn clips themselves.
+Shares of {prompts} held-out prompts (seed 0) that `orrery.evaluation` finds right; {steps} steps of {sampler}, {how}.
+The row `reconstructed` is what the video tokenizer leaves of the drawn clips themselves.
 
 | | colour | shape | direction | background |
 |---|---|---|---|---|
@@ -74,10 +74,21 @@ def write(out: Path, recipe: Recipe) -> None:
     (out / "README.md").write_text(card)
 
 
-def add(out: Path, model: str, scores: Mapping[str, Mapping[str, Any]], prompts: int, choice: Choice) -> None:
+BY_TRAINING = "computed by the training program"
+
+
+def add(
+    out: Path,
+    model: str,
+    scores: Mapping[str, Mapping[str, Any]],
+    prompts: int,
+    choice: Choice,
+    how: str = BY_TRAINING,
+) -> None:
     """How a model scores, at the end of `out`/README.md."""
     rows = "\n".join(_row(made, shares) for made, shares in scores.items())
-    section = SCORES.format(model=model, prompts=prompts, steps=choice.steps, sampler=choice.sampler, scores=rows)
+    about = {"model": model, "prompts": prompts, "steps": choice.steps, "sampler": choice.sampler, "how": how}
+    section = SCORES.format(**about, scores=rows)
     with (out / "README.md").open("a") as card:
         card.write(section)
 

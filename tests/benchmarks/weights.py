@@ -18,6 +18,7 @@ from benchmarks.networks import asked, component, seconds_of
 from benchmarks.report import show, spread, write
 from orrery.engines.weights import load_module, memory_of
 from orrery.stages.networks import Network, Networks
+from orrery.stages.residency import MODES
 from orrery.stages.stage import MemoryMode, StageSettings
 
 NAME = "wide"
@@ -73,7 +74,7 @@ def _loading(models_dir: Path, device: torch.device, rounds: int) -> dict[str, A
 
 
 def _in_mode(models_dir: Path, device: torch.device, mode: MemoryMode) -> dict[str, Any]:
-    """Seconds of an evaluation, and on a GPU the bytes of its memory: the most while at work, and what stays between jobs."""
+    """Seconds of an evaluation, the bytes that plans count on, and on a GPU also the most that there were and what stayed."""
     networks = Networks(StageSettings(models_dir, device=str(device), preload=(NAME,), memory=mode))
     values = asked(3, 16, 16, device)
     seconds = []
@@ -83,10 +84,18 @@ def _in_mode(models_dir: Path, device: torch.device, mode: MemoryMode) -> dict[s
         with networks.use(Network(NAME, None, 1.0)) as engine:
             engine(**values)
             seconds += [seconds_of(lambda: engine(**values), device) for _ in range(3)]
-    measured: dict[str, Any] = {"evaluation_ms": round(1000 * statistics.median(seconds), 1)}
+    measured: dict[str, Any] = {"evaluation_ms": round(1000 * statistics.median(seconds), 1)} | _counted_on(
+        models_dir, device, mode
+    )
     if device.type == "cuda":
         measured |= {"peak": torch.cuda.max_memory_allocated(device), "between_jobs": torch.cuda.memory_allocated(device)}
     return measured
+
+
+def _counted_on(models_dir: Path, device: torch.device, mode: MemoryMode) -> dict[str, int]:
+    """What a stage declares of the weights, so that what cannot fit is refused before it is loaded."""
+    size, chosen = memory_of(models_dir / NAME, device), MODES[mode]
+    return {"counted": chosen.share(size.total, size.largest), "counted_between_jobs": size.total if chosen.stays else 0}
 
 
 def main() -> None:
