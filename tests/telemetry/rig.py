@@ -92,13 +92,20 @@ class Rig:
     worker: Telemetry
 
     async def make(self, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Job:
-        """A job that came to its end."""
-        body = {"prompt": "a ball rolls", "num_inference_steps": STEPS, "num_frames": 9} | fields
+        """A job that came to its end, and of whose tasks the worker has told all."""
+        body, before = {"prompt": "a ball rolls", "num_inference_steps": STEPS, "num_frames": 9} | fields, self.told()
         answer = await self.client.post("/v1/videos", json=body, headers=dict(headers or {}))
         assert answer.status_code == 202, answer.text
         job_id = answer.json()["id"]
         await eventually(lambda: self.ended(job_id))
-        return await self.jobs.get(job_id)
+        job = await self.jobs.get(job_id)
+        await eventually(lambda: self.told() - before == sum(task.attempt for task in job.tasks))
+        return job
+
+    def told(self) -> float:
+        """Of how many tasks the worker has told what came of them."""
+        (family,) = (one for one in self.worker.instruments.registry.collect() if one.name == "orrery_tasks")
+        return sum(sample.value for sample in family.samples if sample.name == "orrery_tasks_total")
 
     async def ended(self, job_id: str) -> bool:
         return (await self.jobs.get(job_id)).state.ended

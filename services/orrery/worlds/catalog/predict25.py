@@ -116,7 +116,7 @@ _MINIATURE_BASE = DenoiserSpec(
     conditional_timestep=CONDITIONAL_TIMESTEP,
     diffusers_samples_posterior=False,
     projects_text=True,
-    chunks=ChunkSpec(sizes=IntRange(minimum=9, maximum=33), default_size=25, seed_step=1),
+    chunks=ChunkSpec(sizes=IntRange(minimum=9, maximum=33), default_size=33, seed_step=1),
 )
 MINIATURE = ModelSpec(
     name="miniature-predict25",
