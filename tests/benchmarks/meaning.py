@@ -45,7 +45,10 @@ class DiffusersClips:
         self._reference = Reference(PACKAGED, MODEL)
 
     def __call__(self, prompt: str, first_frame: Frames | None, *, seed: int, steps: int | None, sampler: str | None) -> Frames:
-        texts = {"prompt": prompt, "negative_prompt": "", "num_inference_steps": steps, "seed": seed}
+        # The pipelines fill texts up to 512 tokens, and zeros take attention: a network knows as many as its tokenizer.
+        length = self._reference.tokenizer.model_max_length
+        texts = {"prompt": prompt, "negative_prompt": "", "max_sequence_length": length}
+        texts |= {"num_inference_steps": steps, "seed": seed}
         sizes = {"height": SIDE, "width": SIDE}
         if first_frame is None:
             assert MODEL.image is not None
