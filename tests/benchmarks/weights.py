@@ -84,9 +84,8 @@ def _in_mode(models_dir: Path, device: torch.device, mode: MemoryMode) -> dict[s
         with networks.use(Network(NAME, None, 1.0)) as engine:
             engine(**values)
             seconds += [seconds_of(lambda: engine(**values), device) for _ in range(3)]
-    measured: dict[str, Any] = {"evaluation_ms": round(1000 * statistics.median(seconds), 1)} | _counted_on(
-        models_dir, device, mode
-    )
+    measured: dict[str, Any] = {"evaluation_ms": round(1000 * statistics.median(seconds), 1)}
+    measured |= _counted_on(models_dir, device, mode)
     if device.type == "cuda":
         measured |= {"peak": torch.cuda.max_memory_allocated(device), "between_jobs": torch.cuda.memory_allocated(device)}
     return measured

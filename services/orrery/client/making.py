@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -60,7 +61,8 @@ class Maker:
             return error
         except KeyboardInterrupt:
             # The job may be there, and nobody has told its id: under the same key the answer is the same job.
-            self._created(one, key)
+            with suppress(OrreryError):
+                self._created(one, key)
             raise
         self._board.put(world, one.output.name)
         return world

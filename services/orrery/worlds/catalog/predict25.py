@@ -7,8 +7,9 @@ that conditioning frames are almost clean, all others are rectified flows with s
 
 from __future__ import annotations
 
-from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, FloatRange, IntRange, ModelSpec, Sampler, Size
-from orrery.worlds.catalog.predict2 import MINIATURE_SIZES, NEGATIVE_PROMPT, TINY_SIZES, WORLD_SIZES_720
+from orrery.worlds.catalog.models import ChunkSpec, DenoiserSpec, FloatRange, IntRange, ModelSpec, Sampler, Size, Workflow
+from orrery.worlds.catalog.predict2 import MINIATURE as PREDICT2_MINIATURE
+from orrery.worlds.catalog.predict2 import NEGATIVE_PROMPT, TINY_SIZES, WORLD_SIZES_720
 
 CONDITIONAL_TIMESTEP = 1e-4
 """Official 0.1 of 1000 levels."""
@@ -100,23 +101,17 @@ TINY = ModelSpec(
     guidance_scale=GUIDANCE,
 )
 
-_MINIATURE_BASE = DenoiserSpec(
-    component="miniature-base",
-    sizes={"96": MINIATURE_SIZES},
-    default_resolution="96",
-    default_aspect_ratio="1:1",
-    # It was trained on worlds of this length, and on single frames.
-    num_frames=IntRange(minimum=33, maximum=33, step=4),
-    default_num_frames=33,
-    num_conditional_frames=(1, 5),
-    default_guidance_scale=1.0,
-    default_negative_prompt="",
-    samplers=KARRAS,
-    diffusers_sampler=Sampler.UNIPC_DIFFUSERS,
-    conditional_timestep=CONDITIONAL_TIMESTEP,
-    diffusers_samples_posterior=False,
-    projects_text=True,
-    chunks=ChunkSpec(sizes=IntRange(minimum=9, maximum=33), default_size=33, seed_step=1),
+_MINIATURE_BASE = PREDICT2_MINIATURE.denoiser(Workflow.VIDEO2WORLD).model_copy(
+    update={
+        "component": "miniature-base",
+        "samplers": KARRAS,
+        "diffusers_sampler": Sampler.UNIPC_DIFFUSERS,
+        "diffusers_rope_fps": None,
+        "conditional_timestep": CONDITIONAL_TIMESTEP,
+        "diffusers_samples_posterior": False,
+        "projects_text": True,
+        "chunks": ChunkSpec(sizes=IntRange(minimum=9, maximum=33), default_size=33, seed_step=1),
+    }
 )
 MINIATURE = ModelSpec(
     name="miniature-predict25",
