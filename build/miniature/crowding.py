@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import torch
 
-from miniature import card, components, latents, options, scoring
+from miniature import latents, options
 from miniature.denoisers import go_on
 from miniature.recipe import RECIPES
-from miniature.refining import loaded
-from miniature.sampling import Choice, PairStudio
+from miniature.refining import finish, loaded
 from miniature.scenery import crowded, scenery
 
 
@@ -27,12 +26,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device).measured_as(vae)
     networks = go_on(arguments.work / "crowding", recipe.crowding, networks, encoded, texts)
-    choice = Choice(steps=arguments.steps)
-    scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
-    scoring.show(scores)
-    components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
-    card.write(arguments.out, recipe)
-    card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
+    finish(arguments, recipe, vae, networks, encoded)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ PYTHONPATH=build python -m miniature.refining --components DIR --work DIR --out 
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,15 @@ def main() -> None:
     firsts = latents.compute(arguments.work, vae, things.to(device), device, batch=1024, frames=1)
     firsts = firsts.measured_as(vae)
     refine(arguments.work, recipe, networks, firsts, texts)
+    finish(arguments, recipe, vae, networks, firsts)
+
+
+def finish(arguments: argparse.Namespace, recipe: Recipe, vae: Any, networks: Denoisers, encoded: Latents) -> None:
+    """Scores what came of a training, and saves it with its card."""
     choice = Choice(steps=arguments.steps)
-    scores = scoring.score(PairStudio.of(vae, networks, firsts), arguments.prompts, choice)
+    scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
     scoring.show(scores)
-    components.save(arguments.out, vae, networks, firsts.mean, firsts.std)
+    components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
     card.write(arguments.out, recipe)
     card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
 
