@@ -24,7 +24,7 @@ models: $(VENV)/.ready  ## Build the tiny random components into .orrery/models
 
 miniature: $(VENV)/.ready  ## Train the miniatures (resumed from .orrery/miniature; an hour and a half on an H200, far longer on a processor)
 	PYTHONPATH=build $(BIN)/python -m miniature --work .orrery/miniature/work --out .orrery/miniature/components
-	for program in refining crowding one_model; do PYTHONPATH=build $(BIN)/python -m miniature.$$program \
+	for program in crowding alone one_model; do PYTHONPATH=build $(BIN)/python -m miniature.$$program \
 		--components .orrery/miniature/components --work .orrery/miniature/$$program --out .orrery/miniature/components || exit; done
 
 demo: $(VENV)/.ready  ## Set up, then make one video from a prompt through Triton and the job store, into demo-output/

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from miniature import card, components, curves, denoisers, latents, options, scoring, tokenizer
+from miniature import curves, denoisers, latents, options, results, tokenizer
 from miniature.recipe import RECIPES, Recipe
-from miniature.sampling import Choice, PairStudio
 from miniature.scenery import scenery
 
 
@@ -27,13 +26,8 @@ def main() -> None:
     whole = things.clips(torch.arange(min(2, len(things)), device=device))
     print(f"tokenizer: {tokenizer.psnr(vae, whole):.1f} dB", flush=True)
     networks = denoisers.train(arguments.work, recipe, encoded, texts, device)
-    choice = Choice(steps=arguments.steps)
-    scores = scoring.score(PairStudio.of(vae, networks, encoded), arguments.prompts, choice)
-    scoring.show(scores)
     curves.plot(arguments.work, arguments.work / "losses.png")
-    components.save(arguments.out, vae, networks, encoded.mean, encoded.std)
-    card.write(arguments.out, recipe)
-    card.add(arguments.out, components.MODEL.name, scores, arguments.prompts, choice)
+    results.save(arguments, recipe, vae, networks, encoded)
     print(f"{arguments.out}: {sum(f.stat().st_size for f in arguments.out.rglob('*') if f.is_file()) / 1e6:.1f} MB", flush=True)
 
 

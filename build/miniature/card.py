@@ -36,8 +36,8 @@ and motion are held out (`orrery/miniature/scenes.py`). All denoisers are rectif
 programs of `build/miniature`, one after the other:
 
 1. `miniature`: the video tokenizer, then text encoder and both denoisers together.
-2. `miniature.refining`: text2image alone, on first frames of more scenes (`image_...`).
-3. `miniature.crowding`: text encoder and both denoisers again, on scenes of which most have two or three things (`crowd_...`).
+2. `miniature.crowding`: text encoder and both denoisers again, on scenes of which most have two or three things (`crowd_...`).
+3. `miniature.alone`: each denoiser by itself, by Muon: text2image from nothing (`image_...`), then video2world (`world_...`).
 4. `miniature.one_model`: the form of Predict2.5 (`one_model_...`), which begins with the weights of Video2World.
 
 | | |

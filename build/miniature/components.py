@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
+from transformers import T5EncoderModel
 
-from miniature.denoisers import Denoisers
+from miniature.denoisers import Denoisers, without_padding_mask
 from miniature.networks import text_tokenizer
+from orrery.engines.weights import load_module
 from orrery.miniature.drawing import frames
 from orrery.miniature.scenes import training_scene
 from orrery.stages.colours import fit_latent_rgb
@@ -20,6 +23,22 @@ from orrery.worlds.components import ComponentKind, LatentRgb, write_manifest
 
 MODEL = find("miniature")
 PICTURES = 64
+
+
+def load(folder: Path, device: torch.device) -> tuple[Any, Denoisers]:
+    """The video tokenizer and the networks of a folder of components, in FP32."""
+    assert MODEL.image is not None
+    assert MODEL.world is not None
+    networks = Denoisers()
+    networks.text = T5EncoderModel.from_pretrained(folder / MODEL.text_encoder, dtype=torch.float32).to(device)
+    networks.image = _denoiser(folder / MODEL.image.component, device)
+    networks.world = _denoiser(folder / MODEL.world.component, device)
+    vae = load_module(AutoencoderKLWan, folder / MODEL.video_tokenizer, device).float()
+    return vae, networks.eval().requires_grad_(False)
+
+
+def _denoiser(folder: Path, device: torch.device) -> Any:
+    return without_padding_mask(load_module(CosmosTransformer3DModel, folder, device).float())
 
 
 def save(out: Path, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torch.Tensor) -> None:

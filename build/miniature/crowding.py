@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import torch
 
-from miniature import latents, options
+from miniature import components, latents, options, results
 from miniature.denoisers import go_on
 from miniature.recipe import RECIPES
-from miniature.refining import finish, loaded
 from miniature.scenery import crowded, scenery
 
 
@@ -21,12 +20,12 @@ def main() -> None:
     recipe = RECIPES[arguments.recipe]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
-    vae, networks = loaded(arguments.components, device)
+    vae, networks = components.load(arguments.components, device)
     things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device).measured_as(vae)
     networks = go_on(arguments.work / "crowding", recipe.crowding, networks, encoded, texts)
-    finish(arguments, recipe, vae, networks, encoded)
+    results.save(arguments, recipe, vae, networks, encoded)
 
 
 if __name__ == "__main__":

@@ -57,25 +57,24 @@ def video_tokenizer() -> Any:
 
 
 def text2image() -> Any:
-    return _transformer(in_channels=LATENT_CHANNELS, num_layers=4, rope_scale=(1.0, 4.0, 4.0))
+    """Where things are is settled between few tokens, layer by layer: it is rather deep than wide."""
+    return _transformer(in_channels=LATENT_CHANNELS, num_layers=7, mlp_ratio=2.0, adaln_lora_dim=16, rope_scale=(1.0, 4.0, 4.0))
 
 
 def video2world() -> Any:
     """One channel more: which latent frames are given."""
-    return _transformer(in_channels=LATENT_CHANNELS + 1, num_layers=8, rope_scale=(1.0, 3.0, 3.0))
+    return _transformer(
+        in_channels=LATENT_CHANNELS + 1, num_layers=8, mlp_ratio=4.0, adaln_lora_dim=32, rope_scale=(1.0, 3.0, 3.0)
+    )
 
 
-def _transformer(*, in_channels: int, num_layers: int, rope_scale: tuple[float, float, float]) -> Any:
+def _transformer(**sizes: Any) -> Any:
     return CosmosTransformer3DModel(
-        in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         num_attention_heads=6,
         attention_head_dim=32,
-        num_layers=num_layers,
-        mlp_ratio=4.0,
         text_embed_dim=TEXT_WIDTH,
-        adaln_lora_dim=32,
-        rope_scale=rope_scale,
+        **sizes,
         concat_padding_mask=True,
         extra_pos_embed_type=None,
     )

@@ -31,18 +31,33 @@ class Recipe:
     """How often the rotary embedding is fed the frame rate, as the diffusers pipeline does; official code feeds none."""
     ema_decay: float = 0.9995
 
-    image_scenes: int = 300_000
-    image_steps: int = 39_080
-    image_batch: int = 1024
-    image_rate: float = 5e-4
-    """The last four are for `refining` the text2image denoiser alone."""
-
     crowd_scenes: int = 150_000
     crowd_counts: tuple[int, int, int] = (30_000, 30_000, 15_000)
     crowd_steps: int = 13_839
     crowd_rate: float = 5e-4
     crowd_conditional_frames: tuple[float, float, float] = (0.5, 0.35, 0.15)
     """For `crowding`: of so many scenes those that are used, by their number of things; how often 0, 1, 2 frames are given."""
+
+    image_seed: int = 20261127
+    image_scenes: int = 300_000
+    image_counts: tuple[int, int, int] = (70_000, 85_000, 28_000)
+    image_steps: int = 32_613
+    image_rate: float = 1.5e-3
+    image_again_steps: int = 12_730
+    image_again_rate: float = 8e-4
+    image_batch: int = 1024
+    image_deciding_share: float = 0.6
+    """For text2image `alone`: on scenes of its own, and again on those of video2world; how often levels are where it is settled
+    which thing is where."""
+
+    world_seed: int = 20261130
+    world_scenes: int = 203_000
+    world_counts: tuple[int, int, int] = (40_000, 40_000, 20_000)
+    world_steps: int = 5_533
+    world_rate: float = 1e-3
+    world_deciding_share: float = 0.2
+    alone_warm_up: int = 300
+    """For video2world `alone`."""
 
     one_model_steps: int = 8_851
     one_model_conditional_frames: tuple[float, float, float] = (0.5, 0.3, 0.2)
@@ -70,9 +85,15 @@ SMOKE = Recipe(
     denoiser_steps=3,
     denoiser_batch=2,
     warm_up=1,
-    image_scenes=4,
+    image_scenes=60,
+    image_counts=(2, 2, 2),
     image_steps=2,
+    image_again_steps=2,
     image_batch=2,
+    world_scenes=60,
+    world_counts=(2, 2, 2),
+    world_steps=2,
+    alone_warm_up=1,
     crowd_scenes=60,
     crowd_counts=(2, 2, 2),
     crowd_steps=2,

@@ -14,6 +14,8 @@ import torch
 
 CHECKPOINT_EVERY_SECONDS = 120.0
 LOG_EVERY = 50
+DECAY = 1e-3
+"""Of weights."""
 
 
 def half_precision(device: torch.device) -> torch.autocast:
@@ -87,15 +89,30 @@ class Average:
             parameter.copy_(value)
 
 
+def optimisers(module: torch.nn.Module, *, muon: bool) -> list[torch.optim.Optimizer]:
+    """AdamW; with `muon` the matrices of a transformer's blocks learn by Muon, at rates that are those of AdamW.
+
+    Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; Liu et al. 2025, "Muon is scalable for LLM
+    training" for the scale of its steps.
+    """
+    named = list(module.named_parameters())
+    matrices = [parameter for name, parameter in named if muon and parameter.ndim == 2 and "transformer_blocks." in name]
+    taken = set(map(id, matrices))
+    others = [parameter for _, parameter in named if id(parameter) not in taken]
+    adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=DECAY, fused=others[0].is_cuda)
+    return [adam, torch.optim.Muon(matrices, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")] if matrices else [adam]
+
+
 class Run:
     """One resumable training: a folder with `checkpoint.pt` and `loss.jsonl`."""
 
-    def __init__(self, folder: Path, module: torch.nn.Module, *, rate: float, total: int, warm_up: int, decay: float):
+    def __init__(
+        self, folder: Path, module: torch.nn.Module, *, rate: float, total: int, warm_up: int, decay: float, muon: bool = False
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.module, self.total = folder, module, total
         self._rate, self._warm_up = rate, warm_up
-        fused = next(module.parameters()).is_cuda
-        self._optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-3, fused=fused)
+        self._optimisers = optimisers(module, muon=muon)
         self.average = Average(module, decay)
         self.step = 0
         self._saved = time.monotonic()
@@ -114,13 +131,14 @@ class Run:
         self.save()
 
     def _advance(self, loss_of: Callable[[int], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.total, self._rate, self._warm_up)
         losses = loss_of(self.step)
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.step, self.total, self._rate, self._warm_up)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.average.update(self.step)
         return losses
@@ -137,7 +155,7 @@ class Run:
             "step": self.step,
             "module": self.module.state_dict(),
             "average": self.average.values,
-            "optimizer": self._optimizer.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
         }
         torch.save(state, self.folder / "checkpoint.part")
         os.replace(self.folder / "checkpoint.part", self.folder / "checkpoint.pt")
@@ -149,6 +167,7 @@ class Run:
             return
         state = torch.load(path, map_location=next(self.module.parameters()).device, weights_only=True)
         self.module.load_state_dict(state["module"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.average.values = state["average"]
         self.step = state["step"]

@@ -100,13 +100,27 @@ def test_the_form_of_predict25_is_one_denoiser_that_the_stages_serve(tmp_path: P
     assert read_manifest(folder / "miniature-base").latent_rgb is not None
 
 
-def test_text2image_is_refined_alone(trained: Path, tmp_path: Path) -> None:
-    told = train(tmp_path, "miniature.refining", "--components", str(trained / "components"))
-    assert "text2image 2/2" in told
-    before, after = installed(trained / "components"), installed(tmp_path / "components")
-    changed = [name for name in before if before[name].files != after[name].files]
+@pytest.fixture(scope="module")
+def alone(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    told = train(folder, "miniature.alone", "--components", str(trained / "components"))
+    assert [line.split()[0] for line in told.splitlines() if " 2/2 " in line] == ["image", "image_again", "world"]
+    return folder
+
+
+def test_both_denoisers_learn_alone(trained: Path, alone: Path) -> None:
+    before, after = installed(trained / "components"), installed(alone / "components")
+    changed = {name for name in before if before[name].files != after[name].files}
     assert MODEL.image is not None
-    assert changed == [MODEL.image.component]
+    assert MODEL.world is not None
+    assert changed == {MODEL.image.component, MODEL.world.component}
+
+
+def test_alone_matrices_of_blocks_learn_by_muon_and_the_rest_by_adamw(alone: Path) -> None:
+    _adamw, muon = torch.load(alone / "work" / "image" / "checkpoint.pt", weights_only=True)["optimisers"]
+    buffers = [state["momentum_buffer"] for state in muon["state"].values()]
+    assert {buffer.ndim for buffer in buffers} == {2}
+    assert len(buffers) == 7 * 16
 
 
 def test_text_encoder_and_denoisers_go_on_with_crowded_scenes(trained: Path, tmp_path: Path) -> None:
