@@ -75,6 +75,8 @@ def _loading(models_dir: Path, device: torch.device, rounds: int) -> dict[str, A
 
 def _in_mode(models_dir: Path, device: torch.device, mode: MemoryMode) -> dict[str, Any]:
     """Seconds of an evaluation, the bytes that plans count on, and on a GPU also the most that there were and what stayed."""
+    # What an earlier mode leaves goes with the garbage only: it would be counted here.
+    gc.collect()
     networks = Networks(StageSettings(models_dir, device=str(device), preload=(NAME,), memory=mode))
     values = asked(3, 16, 16, device)
     seconds = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,10 @@ def whole(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Memory:
-    """In bytes: of all weights of a component, and of the largest tensor among them."""
+    """In bytes: of all weights of a component, and of the largest part of them that moves as one.
+
+    Such a part is a block of a list, or a tensor that is in none.
+    """
 
     total: int
     largest: int
@@ -60,9 +64,17 @@ def memory_of(folder: Path, device: torch.device, named: Named = whole) -> Memor
     Raises `ComponentUnusable`.
     """
     grown = 2 if computing_dtype(torch.float16, device) is torch.float32 else 1
-    stored = (tensor for tensor in weights_of(folder) if named(tensor.name) is not None)
-    sizes = [tensor.size * (grown if tensor.dtype == "F16" else 1) for tensor in stored]
-    return Memory(total=sum(sizes), largest=max(sizes, default=0))
+    parts = Counter[str]()
+    for tensor in weights_of(folder):
+        if named(tensor.name) is not None:
+            parts[_part(tensor.name)] += tensor.size * (grown if tensor.dtype == "F16" else 1)
+    return Memory(total=parts.total(), largest=max(parts.values(), default=0))
+
+
+def _part(name: str) -> str:
+    """Up to its first number, which is that of a block; a name without one is a part of its own."""
+    block = re.match(r".*?\.\d+\.", name)
+    return block.group() if block else name
 
 
 def load_part(make: Callable[[], Any], folder: Path, device: torch.device, named: Named = whole) -> Any:

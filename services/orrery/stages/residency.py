@@ -26,7 +26,7 @@ Presence = Callable[[], AbstractContextManager[None]]
 class Mode:
     """`home` is where weights are loaded to, None for the device that computes; `settle` is called once they are there.
 
-    `share` is how much of the weights' bytes, of which the largest tensor has `largest`, the device holds while they are
+    `share` is how much of the weights' bytes, of which the largest block has `largest`, the device holds while they are
     computed with. If they `stay`, it holds them afterwards too.
     """
 
