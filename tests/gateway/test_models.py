@@ -8,6 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.rig import Rig, rig_of
+from orrery.worlds.catalog import CATALOG
+from orrery.worlds.catalog.components import owner_of
 
 MODEL = "tiny-predict2"
 
@@ -25,6 +27,14 @@ async def test_a_model_tells_the_schema_of_each_workflow(rig: Rig) -> None:
     assert steps["x-synonyms"] == ["num_steps", "steps"]
     missing = await rig.client.get("/v1/models/sora-2")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_model")
+
+
+async def test_a_model_without_weights_of_nvidias_is_not_theirs(rig: Rig) -> None:
+    assert (await rig.client.get(f"/v1/models/{MODEL}")).json()["owned_by"] == "orrery"
+    owners = {name: owner_of(model) for name, model in CATALOG.items()}
+    assert {name for name, owner in owners.items() if owner != "nvidia"} == {
+        name for name in CATALOG if name.startswith(("tiny-", "miniature"))
+    }
 
 
 @pytest.mark.parametrize("workflow", ["text2world", "text2image"])

@@ -15,6 +15,7 @@ from orrery.gateway.settings import GatewaySettings
 from orrery.gateway.upsampled import upsampling_view
 from orrery.jobs.deliveries import WEBHOOK_URL
 from orrery.jobs.records import Job, JobPage, JobState, PreviewNote, TaskRecord, TaskState
+from orrery.worlds.catalog.components import owner_of
 from orrery.worlds.catalog.models import MEDIA_TYPES, ModelSpec
 from orrery.worlds.requests import WorldRequest
 
@@ -109,7 +110,7 @@ def model_view(model: ModelSpec, settings: GatewaySettings) -> dict[str, Any]:
         "id": model.name,
         "object": "model",
         "created": 0,
-        "owned_by": "nvidia",
+        "owned_by": owner_of(model),
         "description": model.description,
         "default": model.name == settings.default_model,
         "random_weights": model.name in settings.random_weights,

@@ -134,3 +134,9 @@ COMPONENTS: dict[str, ComponentSpec] = {name: spec for model in CATALOG.values()
 def tokenizer_of(component: str) -> str:
     """The video tokenizer whose latents a transformer of the catalog makes. Raises `StopIteration` if it is in no model."""
     return next(model.video_tokenizer for model in CATALOG.values() if component in model.components)
+
+
+def owner_of(model: ModelSpec) -> str:
+    """Whose networks a model has: the hub's name for it, or Orrery's own where no hub has them."""
+    sources = [COMPONENTS[spec.component].source for spec in model.denoisers]
+    return next((source.repository.split("/")[0] for source in sources if source is not None), "orrery")
