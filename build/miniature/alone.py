@@ -18,7 +18,7 @@ from miniature.denoisers import Captions, Denoisers, Flow, deciding_levels, flow
 from miniature.latents import Latents
 from miniature.networks import text2image
 from miniature.recipe import RECIPES, Recipe
-from miniature.scenery import Scenery, crowded, scenery
+from miniature.scenery import Scenery, crowded
 from miniature.training import Graphed, Run, compile_blocks, half_precision
 from orrery.miniature.vocabulary import FPS, FRAMES
 
@@ -33,8 +33,8 @@ def main() -> None:
     networks.image = without_padding_mask(text2image()).to(device)
     work: Path = arguments.work
     # Both before anything is computed: the processes that draw are forked, which threads of a computation would not survive.
-    pictures = _scenes(recipe, recipe.image_seed, recipe.image_scenes, recipe.image_counts)
-    clips = _scenes(recipe, recipe.world_seed, recipe.world_scenes, recipe.world_counts)
+    pictures = crowded(recipe.image_crowd, recipe.captions_per_scene)
+    clips = crowded(recipe.world_crowd, recipe.captions_per_scene)
     firsts = _lessons(work / "firsts", recipe, vae, device, pictures, 1)
     learn_images(work / "image", recipe, networks, firsts, recipe.image_steps, recipe.image_rate)
     whole = _lessons(work / "whole", recipe, vae, device, clips, FRAMES)
@@ -60,14 +60,9 @@ class Lessons:
         return self.latents.normalised(numbers), text
 
 
-Scenes = tuple[Scenery, list[list[str]]]
-
-
-def _scenes(recipe: Recipe, seed: int, count: int, counts: tuple[int, int, int]) -> Scenes:
-    return crowded(*scenery(seed, count, recipe.captions_per_scene), counts)
-
-
-def _lessons(work: Path, recipe: Recipe, vae: Any, device: torch.device, scenes: Scenes, frames: int) -> Lessons:
+def _lessons(
+    work: Path, recipe: Recipe, vae: Any, device: torch.device, scenes: tuple[Scenery, list[list[str]]], frames: int
+) -> Lessons:
     """Of the first so many frames of each scene."""
     things, texts = scenes
     work.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import torch
 from miniature import components, latents, options, results
 from miniature.denoisers import go_on
 from miniature.recipe import RECIPES
-from miniature.scenery import crowded, scenery
+from miniature.scenery import crowded
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
     vae, networks = components.load(arguments.components, device)
-    things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
+    things, texts = crowded(recipe.crowd, recipe.captions_per_scene)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device).measured_as(vae)
     networks = go_on(arguments.work / "crowding", recipe.crowding, networks, encoded, texts)

@@ -23,7 +23,7 @@ from miniature.latents import Latents
 from miniature.networks import LATENT_CHANNELS, TEXT_WIDTH
 from miniature.recipe import RECIPES, Recipe
 from miniature.sampling import Asked, Choice, Pictures, sample
-from miniature.scenery import crowded, scenery
+from miniature.scenery import crowded
 from miniature.training import Graphed, Run, compile_blocks, half_precision
 from orrery.engines.weights import load_module
 from orrery.miniature.vocabulary import FRAMES
@@ -185,7 +185,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
     vae = load_module(AutoencoderKLWan, arguments.components / MODEL.video_tokenizer, device).float()
-    things, texts = crowded(*scenery(recipe.seed, recipe.crowd_scenes, recipe.captions_per_scene), recipe.crowd_counts)
+    things, texts = crowded(recipe.crowd, recipe.captions_per_scene)
     arguments.work.mkdir(parents=True, exist_ok=True)
     encoded = latents.compute(arguments.work, vae, things.to(device), device)
     encoded = encoded.measured_as(vae)

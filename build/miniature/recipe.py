@@ -6,6 +6,15 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """Of the first so many `scenes` of `seed`, those that are used: so many of one, of two and of three things."""
+
+    seed: int
+    scenes: int
+    counts: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Steps are optimiser steps. Scenes are numbered from 0; the tokenizer draws its own beyond those of the denoisers."""
 
@@ -31,16 +40,14 @@ class Recipe:
     """How often the rotary embedding is fed the frame rate, as the diffusers pipeline does; official code feeds none."""
     ema_decay: float = 0.9995
 
-    crowd_scenes: int = 150_000
-    crowd_counts: tuple[int, int, int] = (30_000, 30_000, 15_000)
+    crowd: Crowd = Crowd(20261120, 150_000, (30_000, 30_000, 15_000))
     crowd_steps: int = 13_839
     crowd_rate: float = 5e-4
     crowd_conditional_frames: tuple[float, float, float] = (0.5, 0.35, 0.15)
-    """For `crowding`: of so many scenes those that are used, by their number of things; how often 0, 1, 2 frames are given."""
+    """For `crowding`: how often 0, 1, 2 frames are given."""
 
-    image_seed: int = 20261127
-    image_scenes: int = 300_000
-    image_counts: tuple[int, int, int] = (70_000, 85_000, 28_000)
+    alone_warm_up: int = 300
+    image_crowd: Crowd = Crowd(20261127, 300_000, (70_000, 85_000, 28_000))
     image_steps: int = 32_613
     image_rate: float = 1.5e-3
     image_again_steps: int = 12_730
@@ -50,13 +57,10 @@ class Recipe:
     """For text2image `alone`: on scenes of its own, and again on those of video2world; how often levels are where it is settled
     which thing is where."""
 
-    world_seed: int = 20261130
-    world_scenes: int = 203_000
-    world_counts: tuple[int, int, int] = (40_000, 40_000, 20_000)
+    world_crowd: Crowd = Crowd(20261130, 203_000, (40_000, 40_000, 20_000))
     world_steps: int = 5_533
     world_rate: float = 1e-3
     world_deciding_share: float = 0.2
-    alone_warm_up: int = 300
     """For video2world `alone`."""
 
     one_model_steps: int = 8_851
@@ -77,6 +81,8 @@ class Recipe:
         )
 
 
+_FEW = Crowd(20261120, 60, (2, 2, 2))
+
 SMOKE = Recipe(
     scenes=4,
     tokenizer_steps=3,
@@ -85,17 +91,14 @@ SMOKE = Recipe(
     denoiser_steps=3,
     denoiser_batch=2,
     warm_up=1,
-    image_scenes=60,
-    image_counts=(2, 2, 2),
+    image_crowd=_FEW,
     image_steps=2,
     image_again_steps=2,
     image_batch=2,
-    world_scenes=60,
-    world_counts=(2, 2, 2),
+    world_crowd=_FEW,
     world_steps=2,
     alone_warm_up=1,
-    crowd_scenes=60,
-    crowd_counts=(2, 2, 2),
+    crowd=_FEW,
     crowd_steps=2,
     one_model_steps=2,
     one_model_images=2,

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from miniature.recipe import Crowd
 from orrery.miniature.captions import caption
 from orrery.miniature.drawing import SHAPES, compose, coverage
 from orrery.miniature.scenes import Scene, training_scene
@@ -73,10 +74,11 @@ def scenery(seed: int, count: int, captions_per_scene: int) -> tuple[Scenery, li
     return Scenery(*together), [texts for part in parts for texts in part[1]]
 
 
-def crowded(things: Scenery, texts: list[list[str]], wanted: tuple[int, int, int]) -> tuple[Scenery, list[list[str]]]:
+def crowded(crowd: Crowd, captions_per_scene: int) -> tuple[Scenery, list[list[str]]]:
     """The first so many scenes of one, of two and of three things, with their captions."""
+    things, texts = scenery(crowd.seed, crowd.scenes, captions_per_scene)
     counts = (things.tracks[:, 0, :, 0] > _NOWHERE).sum(dim=1)
-    chosen = torch.cat([(counts == number + 1).nonzero()[:many, 0] for number, many in enumerate(wanted)])
+    chosen = torch.cat([(counts == number + 1).nonzero()[:many, 0] for number, many in enumerate(crowd.counts)])
     some = Scenery(things.tracks[chosen], things.shapes[chosen], things.colours[chosen])
     return some, [texts[number] for number in chosen.tolist()]
 
