@@ -19,7 +19,7 @@ from jobs.setting import completion, submission
 from orrery.jobs.records import JobState
 from orrery.jobs.redis import RedisJobs
 
-LEASE = 1.2
+LEASE = 2.4
 
 
 @pytest.fixture

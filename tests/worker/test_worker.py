@@ -122,12 +122,12 @@ async def test_quick_steps_are_told_ten_times_a_second_and_the_last_one_always(r
 @pytest.mark.parametrize("fate", ["refused", "gone"])
 async def test_without_its_checkpoint_a_task_starts_over(fate: str) -> None:
     objects = MemoryStore()
-    rig = Rig(MemoryJobs(lease=0.5), ObjectArtifacts(objects), lease=0.5)
+    rig = Rig(MemoryJobs(lease=2.0), ObjectArtifacts(objects), lease=2.0)
     denoiser = FakeDenoiser(seconds=0.02)
     async with working(rig.worker(denoiser, checkpoints=CheckpointPolicy(seconds=0, steps=12))):
         await rig.submit()
         await eventually(lambda: _is_kept(rig, 12))
-    crashed = await rig.jobs.claim([f"denoiser/{COMPONENT}"], "x", wait=2)
+    crashed = await rig.jobs.claim([f"denoiser/{COMPONENT}"], "x", wait=10)
     assert crashed is not None
     assert crashed.checkpoint is not None
     await rig.jobs.release(crashed)
