@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
+from e2e.killing import kill_triton_when
 from e2e.media import decode
-from e2e.stack import ENDED, Stack, descendants, task_of
+from e2e.stack import ENDED, Stack, task_of
 
 CHUNKS, KILLED, STEPS = 12, 7, 60
 ASKED: dict[str, Any] = {
@@ -28,10 +26,10 @@ ASKED: dict[str, Any] = {
 
 @pytest.mark.timeout(600)
 def test_a_film_of_twelve_chunks_survives_a_kill_in_the_seventh(stack: Stack) -> None:
-    (triton,) = [p for p in map(psutil.Process, descendants(stack.process.pid)) if p.name() == "tritonserver"]
     job = stack.create(**ASKED)
     seen = follow(stack, job["id"], published=KILLED - 2)
-    killed = kill_in_the_midst(stack, job["id"], triton, seen)
+    seen += kill_triton_when(lambda job: bool(in_the_midst_of(job)), stack, job["id"])
+    killed = in_the_midst_of(seen[-1])
     after = [one for one in follow(stack, job["id"]) if task_of(one, f"denoise_{killed}")["state"] == "done"]
     ended = stack.job(job["id"])
     assert ended["status"] == "completed", ended["error"]
@@ -50,55 +48,10 @@ def test_a_film_of_twelve_chunks_survives_a_kill_in_the_seventh(stack: Stack) ->
     assert stack.make(**ASKED | {"num_chunks": 1, "seed": 72})["status"] == "completed"
 
 
-def kill_in_the_midst(stack: Stack, job_id: str, triton: psutil.Process, seen: list[dict[str, Any]]) -> int:
-    """Which chunk was being made, alone, when Triton was killed: the seventh, or a later one if nobody looked in time.
-
-    A chunk takes less time than a busy machine may keep this process waiting. So Triton runs a little and stands still while
-    it is looked at.
-    """
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        with frozen(triton):
-            seen.append(settled(stack, job_id))
-            for chunk in range(KILLED, CHUNKS + 1):
-                if in_the_midst_of(chunk, seen[-1]):
-                    triton.kill()
-                    return chunk
-        time.sleep(0.03)
-    raise TimeoutError(seen[-1])
-
-
-def in_the_midst_of(chunk: int, job: dict[str, Any]) -> bool:
-    """The chunk is being made, and nothing else is being done."""
-    published = task_of(job, f"publish_{chunk - 1}")["state"] == "done"
-    return published and 0 < (task_of(job, f"denoise_{chunk}")["step"] or 0) < STEPS
-
-
-@contextmanager
-def frozen(triton: psutil.Process) -> Iterator[None]:
-    processes = [triton, *triton.children(recursive=True)]
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):  # for it is killed meanwhile
-                process.resume()
-
-
-def settled(stack: Stack, job_id: str) -> dict[str, Any]:
-    """The job once all is told that was done before Triton stood still."""
-    job = stack.job(job_id)
-    while True:
-        time.sleep(0.1)
-        before, job = job, stack.job(job_id)
-        if steps(before) == steps(job):
-            return job
-
-
-def steps(job: dict[str, Any]) -> list[tuple[str, int | None]]:
-    return [(row["state"], row["step"]) for row in job["timeline"]]
+def in_the_midst_of(job: dict[str, Any]) -> int:
+    """Which chunk is being made while nothing else is done: the seventh, or a later one if nobody looked in time. 0 if none."""
+    alone = (n for n in range(KILLED, CHUNKS + 1) if task_of(job, f"publish_{n - 1}")["state"] == "done")
+    return next((n for n in alone if 0 < (task_of(job, f"denoise_{n}")["step"] or 0) < STEPS), 0)
 
 
 def follow(stack: Stack, job_id: str, *, published: int | None = None) -> list[dict[str, Any]]:

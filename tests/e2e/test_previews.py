@@ -16,7 +16,7 @@ from e2e.stack import Stack, running
 from orrery.v1 import worlds_pb2 as v1
 from orrery.v1.worlds_pb2_grpc import WorldsStub
 
-ASKED = {"prompt": "a ball rolls", "seed": 5, "num_frames": 9, "num_inference_steps": 60, "output_format": "mkv"}
+ASKED = {"prompt": "a ball rolls", "seed": 5, "num_frames": 9, "num_inference_steps": 100, "output_format": "mkv"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_preview_comes_while_a_world_is_made(showing: Stack, stack: Stack) -> 
             answer = showing.client.get(data["preview"]["url"])
             if answer.status_code == 200:
                 seen.append((data["preview"], Image.open(BytesIO(answer.content))))
-    assert seen, "none of a job of 120 steps"
+    assert seen, "none of a job of 200 steps"
     for told, picture in seen:
         assert (picture.format, picture.size) == ("JPEG", (told["width"], told["height"]))
         assert max(picture.size) == 256

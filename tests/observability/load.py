@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from e2e.killing import kill_triton_when
 from e2e.media import png, scene
 from e2e.stack import Stack, descendants, task_of
 from orrery.v1.worlds_pb2 import GetRequest
@@ -43,21 +44,17 @@ def killed(stack: Stack, traceparent: str, hook: str) -> dict[str, Any]:
     answer = stack.client.post("/v1/videos", json=body, headers={"traceparent": traceparent})
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["id"]
-    # Nothing else of the job runs by then, so one task alone is made again.
-    _until(stack, job_id, lambda job: (task_of(job, "denoise")["checkpoint_step"] or 0) >= 2)
-    os.kill(_triton(stack), signal.SIGKILL)
+    _until(stack, job_id, lambda job: task_of(job, "image_denoise")["state"] == "done")
+    kill_triton_when(_two_steps_are_kept, stack, job_id)
     job = stack.wait(job_id)
     assert job["status"] == "completed", job["error"]
     return job
 
 
-def _triton(stack: Stack) -> int:
-    names = {pid: _name(pid) for pid in descendants(stack.process.pid)}
-    return next(pid for pid, name in names.items() if name == "tritonserver")
-
-
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+def _two_steps_are_kept(job: dict[str, Any]) -> bool:
+    """Nothing else of the job runs by then, so one task alone is made again."""
+    denoise = task_of(job, "denoise")
+    return denoise["state"] == "running" and (denoise["checkpoint_step"] or 0) >= 2
 
 
 def _broken_upload(stack: Stack) -> None:
