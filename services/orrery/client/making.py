@@ -47,9 +47,19 @@ class Maker:
                 taken = [(one, self._taken(one, number)) for number, one in enumerate(wanted)]
                 return [self._made(one, world) for one, world in taken]
         except KeyboardInterrupt:
-            for job_id in self._waiting:
-                self._client.cancel(job_id)
+            self._cancel_all()
             raise
+
+    def _cancel_all(self) -> None:
+        """Raises the first refusal once every job was tried: one that somebody deleted must not keep the others running."""
+        refusals: list[OrreryError] = []
+        for job_id in self._waiting:
+            try:
+                self._client.cancel(job_id)
+            except OrreryError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
 
     def _taken(self, one: Wanted, number: int) -> World | OrreryError | None:
         if one.is_image:
