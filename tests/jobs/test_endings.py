@@ -137,7 +137,7 @@ async def test_events_from_now_on(setting: Setting) -> None:
     told = asyncio.create_task(anext(events))
     await asyncio.sleep(0.05)
     await setting.jobs.submit(submission("after"))
-    assert (await asyncio.wait_for(told, 2)).job_id == "after"
+    assert (await asyncio.wait_for(told, 8)).job_id == "after"
     await events.aclose()
     await setting.jobs.cancel("before")
     assert [event async for event in setting.jobs.events(job_id="before", after=None)] == []

@@ -164,7 +164,7 @@ async def woken_by(setting: Setting, cause: Any) -> Claim | None:
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await cause
-    return await asyncio.wait_for(waiting, 2)
+    return await asyncio.wait_for(waiting, 8)
 
 
 async def test_a_waiting_worker_is_woken_by_a_submission(setting: Setting) -> None:

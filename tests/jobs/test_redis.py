@@ -89,11 +89,11 @@ async def test_streams_do_not_grow_for_ever(client: Redis) -> None:
 
 
 async def test_a_short_socket_timeout_never_interrupts_a_wait(server_url: str, client: Redis) -> None:
-    async with Redis.from_url(server_url, decode_responses=True, socket_timeout=1.0, retry=None) as impatient:
+    async with Redis.from_url(server_url, decode_responses=True, socket_timeout=2.0, retry=None) as impatient:
         jobs = RedisJobs(impatient)
-        assert await jobs.claim(["encode"], "ann", wait=2.5) is None
-        waiting = asyncio.create_task(jobs.claim(["encode"], "ann", wait=5))
-        await asyncio.sleep(1.5)
+        assert await jobs.claim(["encode"], "ann", wait=4.5) is None
+        waiting = asyncio.create_task(jobs.claim(["encode"], "ann", wait=10))
+        await asyncio.sleep(2.5)
         await RedisJobs(client).submit(submission())
         claim = await waiting
         assert claim is not None

@@ -25,7 +25,7 @@ async def test_work_in_any_of_the_pools_wakes_the_worker(setting: Setting) -> No
     waiting = asyncio.create_task(setting.jobs.claim(["decode", "encode"], "ann", wait=10))
     await asyncio.sleep(0.05)
     await setting.jobs.submit(submission("one"))
-    claim = await asyncio.wait_for(waiting, 2)
+    claim = await asyncio.wait_for(waiting, 8)
     assert claim is not None
     assert claim.task.pool == "encode"
 
@@ -45,7 +45,7 @@ async def test_a_read_that_brings_two_tasks_keeps_one(setting: Setting) -> None:
     waiting = asyncio.create_task(setting.jobs.claim(["denoise/small", "decode"], "bob", wait=10))
     await asyncio.sleep(0.05)
     await setting.jobs.complete(top, completion(top))
-    first = await asyncio.wait_for(waiting, 2)
+    first = await asyncio.wait_for(waiting, 8)
     second = await setting.jobs.claim(["denoise/small", "decode"], "cid", wait=2)
     assert first is not None
     assert second is not None

@@ -118,18 +118,18 @@ class SlowJobs(MemoryJobs):
 
 
 async def test_a_create_past_its_deadline_leaves_no_work() -> None:
-    jobs = SlowJobs(1.5)
+    jobs = SlowJobs(3.0)
     async with calling(jobs) as caller:
-        refused = await refusal(caller.create(timeout=0.8))
+        refused = await refusal(caller.create(timeout=2.0))
         assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
         (job_id,) = await eventually(lambda: _value(jobs.submitted))
         await eventually(lambda: _cancelled(jobs, job_id))
 
 
 async def test_a_create_past_its_deadline_is_asked_for_again_by_its_key() -> None:
-    jobs, key = SlowJobs(1.5), (("idempotency-key", "once"),)
+    jobs, key = SlowJobs(3.0), (("idempotency-key", "once"),)
     async with calling(jobs) as caller:
-        assert (await refusal(caller.create(key, timeout=0.8))).code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert (await refusal(caller.create(key, timeout=2.0))).code is grpc.StatusCode.DEADLINE_EXCEEDED
         world = await caller.create(key)
         assert (world.replayed, world.status) == (True, v1.STATUS_QUEUED)
         assert len((await jobs.list(after=None, limit=10, order="asc")).jobs) == 1
@@ -151,7 +151,7 @@ async def _cancelled(jobs: MemoryJobs, job_id: str) -> bool:
 
 async def test_a_watch_ends_at_its_deadline_and_lets_go(caller: Caller) -> None:
     world = await caller.create()
-    call = caller.worlds.Watch(v1.WatchRequest(id=world.id), timeout=1.5)
+    call = caller.worlds.Watch(v1.WatchRequest(id=world.id), timeout=3.0)
     assert (await call.read()).type == "job.queued"
     assert (await refusal(call.read())).code is grpc.StatusCode.DEADLINE_EXCEEDED
     registry = caller.rig.app.state.gateway.metrics.registry
