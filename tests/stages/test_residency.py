@@ -21,7 +21,7 @@ from orrery.stages.stage import MemoryMode, StageSettings
 from orrery.worker.settings import StageEnvironment
 from orrery.worlds.components import ComponentKind, write_manifest
 from orrery.worlds.environment import from_environment
-from orrery.worlds.errors import ComponentUnusable, DeviceFull
+from orrery.worlds.errors import ComponentUnusable, DeviceFull, StageBroken
 from stages.setting import TEXT_ENCODER, VIDEO_TOKENIZER, WORLD, PlainCall, Stages, clip
 
 CPU = torch.device("cpu")
@@ -208,6 +208,15 @@ def test_a_device_that_runs_out_all_the_same_is_no_crash(three: Path) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
     size = memory_of(three / "a", CPU).total
     assert told.value.evidence == [{"needed": size, "budget": None, "resident": {"a": size}}]
+
+
+def test_a_device_that_is_lost_breaks_the_stage(three: Path) -> None:
+    loads = Loads(three)
+    with (
+        pytest.raises(StageBroken, match="a: the device is lost to this process"),
+        loads.cache.use("a"),
+    ):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with")
 
 
 ENVIRONMENT = {"ORRERY_REDIS_URL": "redis://x", "ORRERY_ARTIFACTS_URL": "file:///x", "ORRERY_RUN_DIR": "/x"}

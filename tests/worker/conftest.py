@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,13 +7,11 @@ import pytest
 import pytest_asyncio
 
 from orrery.backend.repository import write_repository
-from orrery.backend.settings import environment_of
-from orrery.embedded.settings import free_ports
 from orrery.stages.stage import StageSettings
 from orrery.worker.triton_client import TritonStages
-from orrery.worker.triton_files import embedded_triton
-from orrery.worker.triton_server import TritonOptions, TritonServer
+from orrery.worker.triton_server import TritonServer
 from orrery.worlds.contracts import DENOISER, GUARDRAIL_TEXT
+from worker.hosting import started, until_ready
 
 
 @pytest.fixture(scope="session")
@@ -28,28 +25,15 @@ async def triton_server(tmp_path_factory: pytest.TempPathFactory, stage_settings
     folder = tmp_path_factory.mktemp("triton")
     models = (DENOISER.name, GUARDRAIL_TEXT.name)
     write_repository(folder / "repository", models)
-    grpc_port, metrics_port = free_ports(2)
-    options = TritonOptions(
-        files=embedded_triton(folder),
-        repository=folder / "repository",
-        models=models,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
-        log_file=folder / "triton.log",
-        environment=environment_of(stage_settings),
-    )
-    server = TritonServer(options)
-    await server.start()
-    yield server
-    await server.stop()
+    async with started(folder, models, stage_settings) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def triton(triton_server: TritonServer) -> AsyncIterator[TritonStages]:
     """The real stages on it."""
-    stages = TritonStages(f"127.0.0.1:{triton_server.options.grpc_port}", shm_bytes=1 << 28)
-    async with asyncio.timeout(120):
-        while not (await stages.ready(DENOISER.name) and await stages.ready(GUARDRAIL_TEXT.name)):
-            await asyncio.sleep(0.1)
+    url = f"127.0.0.1:{triton_server.options.grpc_port}"
+    stages = TritonStages(url, shm_bytes=1 << 28, on_broken=triton_server.renew)
+    await until_ready(stages, triton_server)
     yield stages
     await stages.aclose()

@@ -7,6 +7,7 @@ import os
 import signal
 
 import httpx
+import psutil
 import pytest
 
 from orrery.jobs.memory import MemoryJobs
@@ -62,6 +63,35 @@ async def test_a_triton_that_is_killed_costs_the_steps_since_the_last_checkpoint
     assert await rig.result("batch") == expected
 
 
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSEGV])
+async def test_a_stub_that_dies_costs_no_more_though_its_triton_lives(
+    blow: signal.Signals, triton: TritonStages, triton_server: TritonServer
+) -> None:
+    rig = Rig(MemoryJobs())
+    expected = await calmly(triton)
+    async with working(rig.worker(triton, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))):
+        await rig.submit("batch", num_steps=STEPS)
+        await eventually(lambda: _past(rig, 100))
+        os.kill(stub_of(triton_server, DENOISER.name), blow)
+        await rig.ended("batch", seconds=60)
+    task = await rig.task("batch")
+    assert (task.state, task.attempt) == ("done", 2)
+    assert STEPS <= task.steps_run < STEPS + 50, "far fewer than the hundred that were done"
+    assert await rig.result("batch") == expected
+
+
+async def test_a_stub_that_died_while_nobody_asked_costs_an_attempt(triton: TritonStages, triton_server: TritonServer) -> None:
+    rig = Rig(MemoryJobs())
+    expected = await calmly(triton)
+    os.kill(stub_of(triton_server, DENOISER.name), signal.SIGKILL)
+    async with working(rig.worker(triton)):
+        await rig.submit("batch", num_steps=STEPS)
+        await rig.ended("batch", seconds=60)
+    task = await rig.task("batch")
+    assert (task.state, task.attempt, task.steps_run) == ("done", 2, STEPS)
+    assert await rig.result("batch") == expected
+
+
 async def test_a_triton_tells_its_metrics_once_every_model_is_loaded_which_is_how_a_stage_is_known_to_be_ready(
     triton: TritonStages, triton_server: TritonServer
 ) -> None:
@@ -97,6 +127,13 @@ async def calmly(triton: TritonStages) -> bytes:
         await rig.submit(num_steps=STEPS)
         await rig.ended()
     return await rig.result()
+
+
+def stub_of(server: TritonServer, model: str) -> int:
+    """The process of a Python model."""
+    (found,) = (p for p in psutil.Process(server.pid).children() if any(f"/{model}/" in word for word in p.cmdline()))
+    pid: int = found.pid
+    return pid
 
 
 async def _past(rig: Rig, step: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
@@ -15,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 from orrery.backend.control import ControlByte
 from orrery.backend.settings import settings_from
 from orrery.stages.stage import Cancelled, Stage, Values, stage_class
-from orrery.worlds.contracts import CONTRACTS, CONTROL, STAGE_SECONDS, StageContract
+from orrery.worlds.contracts import CONTRACTS, CONTROL, STAGE_SECONDS, StageContract, Tensor
 from orrery.worlds.control import YIELD
 from orrery.worlds.errors import InvalidRequest, OrreryError, StageFailed
 from orrery.worlds.tensors import to_array, to_value
@@ -37,6 +38,8 @@ class StageModel:
 
     def initialize(self, _args: dict[str, str]) -> None:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+        # A crash in native code tells Triton's log where it was.
+        faulthandler.enable()
         settings = settings_from(os.environ)
         self.stage: Stage = stage_class(self.contract.name)(settings)
 
@@ -61,7 +64,7 @@ class StageModel:
             log.exception("%s failed", self.contract.name)
             return failure(encode_error(StageFailed(f"{self.contract.name}: {error}")), pb_utils.TritonError.INTERNAL)
         outputs[STAGE_SECONDS.name] = time.perf_counter() - started
-        return pb_utils.InferenceResponse(pb_tensors(self.contract.triton_outputs, outputs))
+        return pb_utils.InferenceResponse(pb_tensors(asked_for(request, self.contract.triton_outputs), outputs))
 
 
 class TritonCall:
@@ -106,8 +109,8 @@ class StreamedCall(TritonCall):
 
     def __init__(self, contract: StageContract, request: Any, sender: Any) -> None:
         super().__init__(request)
-        self._contract = contract
         self._sender = sender
+        self._progress = asked_for(request, contract.progress)
         stream = pb_utils.get_input_tensor_by_name(request, "stream")
         self._streaming = stream is None or bool(stream.as_numpy()[0])
         control = pb_utils.get_input_tensor_by_name(request, CONTROL.name)
@@ -119,7 +122,7 @@ class StreamedCall(TritonCall):
 
     def report(self, **progress: Any) -> None:
         if self._streaming:
-            self._sender.send(pb_utils.InferenceResponse(pb_tensors(self._contract.progress, progress)))
+            self._sender.send(pb_utils.InferenceResponse(pb_tensors(self._progress, progress)))
 
 
 def read_inputs(contract: StageContract, request: Any) -> Values:
@@ -134,7 +137,17 @@ def _given(contract: StageContract, request: Any) -> Iterator[tuple[Any, Any]]:
             yield tensor, found
 
 
-def pb_tensors(tensors: tuple[Any, ...], values: Values) -> list[Any]:
+def asked_for(request: Any, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Those of `tensors` that the request wants.
+
+    The stub would drop the others itself, but for a response that is sent it does so without Python's lock. Freeing an array
+    there is a crash from Python 3.12 on.
+    """
+    names = request.requested_output_names()
+    return tuple(tensor for tensor in tensors if tensor.name in names)
+
+
+def pb_tensors(tensors: tuple[Tensor, ...], values: Values) -> list[Any]:
     """Triton tensors of those `tensors` that have a value."""
     return [pb_utils.Tensor(t.name, to_array(t, values[t.name])) for t in tensors if t.name in values]
 

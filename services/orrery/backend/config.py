@@ -13,7 +13,7 @@ def config_pbtxt(contract: StageContract) -> str:
         "max_batch_size: 0",
         *(_tensor("input", tensor) for tensor in contract.triton_inputs),
         *(_tensor("output", tensor) for tensor in contract.triton_outputs),
-        _instances(contract),
+        _INSTANCES,
     ]
     if contract.decoupled:
         parts.append("model_transaction_policy {\n  decoupled: true\n}")
@@ -49,10 +49,9 @@ def _tensor(field: str, tensor: Tensor) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _instances(contract: StageContract) -> str:
-    """A stage without weights needs no device; the others take the one Triton finds."""
-    kind = "KIND_AUTO" if contract.has_component else "KIND_CPU"
-    return f"instance_group {{\n  count: 1\n  kind: {kind}\n}}"
+_INSTANCES = "instance_group {\n  count: 1\n  kind: KIND_CPU\n}"
+"""One process for each stage. Any other kind would be one for each GPU that Triton sees; a stage takes its tensors from the
+host's memory, and its device from its settings."""
 
 
 def _document(parts: list[str]) -> str:

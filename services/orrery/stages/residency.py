@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from orrery.stages.stage import MemoryMode
-from orrery.worlds.errors import DeviceFull
+from orrery.worlds.errors import DeviceFull, StageBroken
 
 log = logging.getLogger("orrery.stage")
 
@@ -137,6 +137,9 @@ class Room:
             yield
         except torch.OutOfMemoryError as error:
             raise self._refusal(name, size, f"the device has no more memory ({str(error).splitlines()[0]})") from error
+        except torch.AcceleratorError as error:
+            # CUDA answers every later call of the process with the same error.
+            raise StageBroken(f"{name}: the device is lost to this process ({str(error).splitlines()[0]})") from error
         finally:
             claim = self._used.pop(name)
             if stays():

@@ -43,7 +43,7 @@ async def serve(settings: StageEnvironment, repository: Path, environment: Mappi
     components = _components(settings)
     server = TritonServer(_triton_options(settings, repository, environment), observer.metrics.restarts.inc)
     jobs = RedisJobs.connect(settings.redis_url, lease=settings.lease_seconds)
-    stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes)
+    stages = TritonStages(f"127.0.0.1:{settings.triton_grpc_port}", shm_bytes=settings.shm_bytes, on_broken=server.renew)
     runner = Runner(
         queue=jobs,
         artifacts=open_store(settings.artifacts_url, ArtifactTraffic(telemetry.instruments)),

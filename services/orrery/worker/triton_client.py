@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
@@ -18,19 +18,18 @@ from tritonclient.utils import InferenceServerException
 from orrery.worker.shared_memory import SharedRegion, aligned
 from orrery.worker.stage_client import Control, OnProgress, StageResult, Values
 from orrery.worlds.contracts import CONTROL, PASSING, STAGE_SECONDS, YIELDED, DType, StageContract, Tensor
-from orrery.worlds.errors import OrreryError, StageUnavailable
+from orrery.worlds.errors import OrreryError, StageBroken, StageUnavailable
 from orrery.worlds.tensors import NUMPY_TYPES, Array, named, to_array, to_value
 from orrery.worlds.wire import MARK, decode_error
 
 _THREAD_BYTES = 4 * 1024 * 1024  # a larger copy would hold up the event loop
-# How Triton says that it, a model or a Python stub is not there, or that it was started anew and knows no region of before.
+# How Triton says that it or a model is not there, or that it was started anew and knows no region of before.
 _GONE = (
     "UNAVAILABLE",
     "DEADLINE_EXCEEDED",
     "UNIMPLEMENTED",
     "NOT_FOUND",
     "Unable to find shared memory region",
-    "Stub process",
 )
 
 
@@ -40,10 +39,14 @@ def by_shared_memory(tensor: Tensor) -> bool:
 
 
 class TritonStages:
-    """`StageClient` over one server. `shm_bytes` bounds the inputs, and each output, of one request."""
+    """`StageClient` over one server. `shm_bytes` bounds the inputs, and each output, of one request.
 
-    def __init__(self, url: str, *, shm_bytes: int) -> None:
+    `on_broken` is called when a stage of the server turns out to be gone for good, before that is raised.
+    """
+
+    def __init__(self, url: str, *, shm_bytes: int, on_broken: Callable[[], None] = lambda: None) -> None:
         self._client = aio.InferenceServerClient(url)
+        self._on_broken = on_broken
         self._shm_bytes = shm_bytes
         self._numbers = itertools.count()
         # Slots stay with their stage: a stage has one instance, so a request that was given up on (and may still write to its
@@ -71,6 +74,8 @@ class TritonStages:
             typed = _typed(str(error))
             if isinstance(typed, StageUnavailable):
                 self._forget_slots()
+            if isinstance(typed, StageBroken):
+                self._on_broken()
             raise typed from error
         finally:
             if slot in self._slots:

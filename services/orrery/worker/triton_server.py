@@ -103,6 +103,12 @@ class TritonServer:
             await self._terminate(self._process)
         self._sweep()
 
+    def renew(self) -> None:
+        """Kills a Triton that runs; it is started again as one that ended by itself."""
+        if self._process and self._process.returncode is None:
+            log.error("a stage of Triton is broken; killing Triton")
+            self._kill_group(self._process.pid)
+
     async def _keep(self) -> None:
         backoff = _FIRST_BACKOFF
         while self._process is not None:

@@ -174,6 +174,12 @@ class StageUnavailable(OrreryError):
     grpc_code = "UNAVAILABLE"
 
 
+class StageBroken(StageUnavailable):
+    """The server answers, but this stage in it will not run again by itself: its process died, or lost its device."""
+
+    code = "stage_broken"
+
+
 class StageFailed(OrreryError):
     """The stage ran and failed."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
-from orrery.worlds.errors import OrreryError, StageFailed, from_dict
+from orrery.worlds.errors import OrreryError, StageBroken, StageFailed, from_dict
 
 MARK = "orrery-error:"
+_DEAD = "Stub process"
+"""With this begins what Triton says of a Python model whose process is gone. It does not start it again."""
 
 
 def encode_error(error: OrreryError) -> str:
@@ -14,9 +16,9 @@ def encode_error(error: OrreryError) -> str:
 
 
 def decode_error(text: str) -> OrreryError:
-    """The error in `text`, wherever Triton put its own words around it; text without one becomes `StageFailed`."""
+    """The error in `text`, wherever Triton put its own words around it; text without one is `StageBroken` or `StageFailed`."""
     _, mark, rest = text.partition(MARK)
     if not mark:
-        return StageFailed(text)
+        return StageBroken(f"Triton: {text}") if _DEAD in text else StageFailed(text)
     body, _ = json.JSONDecoder().raw_decode(rest)
     return from_dict(body)
