@@ -6,7 +6,10 @@ import asyncio
 import random
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+
+import psutil
 
 from chaos.fleet import LEASE_SECONDS, Fleet
 
@@ -70,6 +73,15 @@ async def _kill_triton(fleet: Fleet, target: int) -> None:
         triton.kill()
 
 
+async def _kill_stub(fleet: Fleet, target: int) -> None:
+    """The process in which the denoiser runs; its Triton lives on, and does not start it again."""
+    triton = fleet.triton_of(fleet.stages[target])
+    with suppress(psutil.NoSuchProcess):
+        for stub in () if triton is None else triton.children():
+            if any("/denoiser/" in word for word in stub.cmdline()):
+                stub.kill()
+
+
 async def _kill_gateway(fleet: Fleet, _: int) -> None:
     fleet.gateway.send(signal.SIGKILL)
 
@@ -89,6 +101,7 @@ KINDS: dict[str, Callable[[Fleet, int], Awaitable[None]]] = {
     "restart_worker": _restart_worker,
     "cut_off_worker": _cut_off_worker,
     "kill_triton": _kill_triton,
+    "kill_stub": _kill_stub,
     "kill_gateway": _kill_gateway,
     "kill_valkey": _kill_valkey,
     "kill_dispatcher": _kill_dispatcher,
