@@ -26,8 +26,8 @@ from orrery.worlds.wire import decode_error, encode_error
 log = logging.getLogger("orrery.stage")
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _HEARD: deque[list[Any]] = deque(maxlen=2)
-"""The last answers of other stages. A thread of the stub lets go of its share of them without Python's lock. Were it the last to,
-it would free arrays there, as `asked_for` says."""
+"""The last answers of other stages. A thread of the stub lets go of its share of them without Python's lock. Were it the last
+to, it would free arrays there: see `asked_for`."""
 
 
 def stage_model(name: str) -> type[StageModel]:
