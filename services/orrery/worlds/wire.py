@@ -8,7 +8,7 @@ from orrery.worlds.errors import OrreryError, StageBroken, StageFailed, from_dic
 
 MARK = "orrery-error:"
 _DEAD = "Stub process"
-"""With this begins what Triton says of a Python model whose process is gone. It does not start it again."""
+"""Triton says so of a Python model whose process is gone, and does not start it again."""
 
 
 def encode_error(error: OrreryError) -> str:
