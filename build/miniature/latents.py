@@ -23,12 +23,18 @@ class Latents:
 
     def measured_as(self, vae: Any) -> Latents:
         """By the moments that a tokenizer has been told of, and not by those of these."""
-        mean, std = (torch.tensor(getattr(vae.config, f"latents_{name}")) for name in ("mean", "std"))
+        mean, std = moments(vae, self.mean.device)
         return replace(self, mean=mean.to(self.mean), std=std.to(self.std))
 
     def normalised(self, numbers: torch.Tensor) -> torch.Tensor:
         shape = (1, -1, 1, 1, 1)
         return (self.values[numbers].float() - self.mean.view(shape)) / self.std.view(shape)
+
+
+def moments(vae: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means and standard deviations [16] that a tokenizer has been told of."""
+    mean, std = (torch.tensor(getattr(vae.config, f"latents_{name}"), device=device) for name in ("mean", "std"))
+    return mean, std
 
 
 def compute(work: Path, vae: Any, scenery: Scenery, device: torch.device, batch: int = 128, frames: int = FRAMES) -> Latents:

@@ -120,6 +120,7 @@ class PairStudio:
     def __init__(self, vae: Any, networks: Denoisers, mean: torch.Tensor, std: torch.Tensor):
         self._networks, self._pictures = networks, Pictures(vae, mean, std)
         self._tokenizer = text_tokenizer()
+        self.device = mean.device
 
     @classmethod
     def of(cls, vae: Any, networks: Denoisers, latents: Latents) -> PairStudio:

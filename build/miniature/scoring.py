@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from miniature.sampling import Choice, Studio
-from orrery.evaluation.judging import judge
+from orrery.evaluation.judging import Verdict, judge
 from orrery.evaluation.prompts import Prompt, held_out_prompts
 from orrery.evaluation.scores import by_prompt
 from orrery.miniature.drawing import frames
@@ -18,14 +18,20 @@ AT_ONCE = 25
 
 def score(studio: Studio, count: int, choice: Choice) -> dict[str, dict[str, Any]]:
     """Shares of right colours, shapes, directions and backgrounds, by how the clips were made. Prompts are those of seed 0."""
-    prompts = held_out_prompts(count, 0)
-    groups = [prompts[start : start + AT_ONCE] for start in range(0, count, AT_ONCE)]
-    makers = {"reconstructed": _reconstructed, "text2world": _text2world, "image2world": _image2world}
+    groups = grouped(held_out_prompts(count, 0), AT_ONCE)
+    makers = {"reconstructed": _reconstructed, "text2world": text2world, "image2world": _image2world}
     return {name: _shares((group, make(studio, group, choice)) for group in groups) for name, make in makers.items()}
 
 
 def _shares(made: Iterable[tuple[list[Prompt], np.ndarray]]) -> dict[str, float]:
-    verdicts = [judge(clip, prompt.scene) for group, clips in made for prompt, clip in zip(group, clips, strict=True)]
+    return accuracies(judge(clip, prompt.scene) for group, clips in made for prompt, clip in zip(group, clips, strict=True))
+
+
+def grouped(prompts: list[Prompt], at_once: int) -> list[list[Prompt]]:
+    return [prompts[start : start + at_once] for start in range(0, len(prompts), at_once)]
+
+
+def accuracies(verdicts: Iterable[Verdict]) -> dict[str, float]:
     return {name: share["accuracy"] for name, share in by_prompt(verdicts).items()}
 
 
@@ -33,7 +39,7 @@ def _reconstructed(studio: Studio, prompts: list[Prompt], _choice: Choice) -> np
     return studio.reconstructed(np.stack([frames(prompt.scene) for prompt in prompts]))
 
 
-def _text2world(studio: Studio, prompts: list[Prompt], choice: Choice) -> np.ndarray:
+def text2world(studio: Studio, prompts: list[Prompt], choice: Choice) -> np.ndarray:
     return studio.text2world(*_asked(prompts), choice)
 
 

@@ -16,37 +16,34 @@ from dataclasses import asdict
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 
-from miniature import components
+from miniature import components, scoring
+from miniature.latents import moments
 from miniature.sampling import Choice, PairStudio
 from orrery.evaluation.judging import Verdict, judge
 from orrery.evaluation.prompts import Prompt, held_out_prompts
-from orrery.evaluation.scores import by_prompt
 from orrery.worlds.components import PACKAGED
 
 AT_ONCE = {"cuda": 100, "cpu": 20}
-KINDS = ("colour", "shape", "direction", "background", "all")
 
 
 def main() -> None:
     told = _told()
     prompts = held_out_prompts(told.prompts, told.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows = {json.dumps(_asked(told, choice)): choice for choice in _choices(told)}
     told.out.parent.mkdir(parents=True, exist_ok=True)
     done = told.out.read_text().splitlines() if told.out.exists() else []
-    known = {json.dumps(json.loads(line)["asked"]) for line in done}
+    known = [json.loads(line)["asked"] for line in done]
     # Processes of their own judge: it takes a processor as long as a GPU takes to make the clips.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as judges, told.out.open("a") as out:
-        studio = _studio(told.components, device)
-        for name, choice in rows.items():
-            if name not in known:
-                verdicts = list(judges.map(_judged, *_made(studio, prompts, choice, AT_ONCE[device.type])))
-                _tell(out, json.loads(name), verdicts)
+        studio = _studio(told.components)
+        for choice in _choices(told):
+            asked = asdict(choice) | {"prompts": told.prompts, "seed": told.seed}
+            if asked not in known:
+                _tell(out, asked, list(judges.map(_judged, _made(studio, prompts, choice), prompts)))
 
 
 def _told() -> argparse.Namespace:
@@ -67,42 +64,27 @@ def _choices(told: argparse.Namespace) -> Iterator[Choice]:
         yield Choice(*terms)
 
 
-def _asked(told: argparse.Namespace, choice: Choice) -> dict[str, Any]:
-    return asdict(choice) | {"prompts": told.prompts, "seed": told.seed}
-
-
-def _studio(folder: Path, device: torch.device) -> PairStudio:
+def _studio(folder: Path) -> PairStudio:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vae, networks = components.load(folder, device)
-    moments = (torch.tensor(getattr(vae.config, f"latents_{name}"), device=device) for name in ("mean", "std"))
-    return PairStudio(vae, networks, *moments)
+    return PairStudio(vae, networks, *moments(vae, device))
 
 
-def _made(studio: PairStudio, prompts: list[Prompt], choice: Choice, at_once: int) -> tuple[list[np.ndarray], list[Prompt]]:
-    clips: list[np.ndarray] = []
-    for start in range(0, len(prompts), at_once):
-        group = prompts[start : start + at_once]
-        clips += [*studio.text2world([prompt.text for prompt in group], [prompt.index for prompt in group], choice)]
-    return clips, prompts
+def _made(studio: PairStudio, prompts: list[Prompt], choice: Choice) -> list[np.ndarray]:
+    groups = scoring.grouped(prompts, AT_ONCE[studio.device.type])
+    return [clip for group in groups for clip in scoring.text2world(studio, group, choice)]
 
 
 def _judged(clip: np.ndarray, prompt: Prompt) -> Verdict:
     return judge(clip, prompt.scene)
 
 
-def _tell(out: Any, asked: dict[str, Any], verdicts: list[Verdict]) -> None:
-    things = {count: [verdict for verdict in verdicts if len(verdict.things) == count] for count in (1, 2, 3)}
-    shares = {"right": _shares(verdicts)} | {f"right_of_{count}": _shares(some) for count, some in things.items() if some}
-    print(json.dumps({"asked": asked} | shares), file=out, flush=True)
-    print(
-        " ".join(f"{value}" for value in asked.values()),
-        *(f"{kind} {share}" for kind, share in shares["right"].items()),
-        flush=True,
-    )
-
-
-def _shares(verdicts: list[Verdict]) -> dict[str, float]:
-    scores = by_prompt(verdicts)
-    return {kind: round(scores[kind]["accuracy"], 4) for kind in KINDS}
+def _tell(out: TextIO, asked: dict[str, Any], verdicts: list[Verdict]) -> None:
+    right = scoring.accuracies(verdicts)
+    counts = sorted({len(verdict.things) for verdict in verdicts})
+    parts = {f"right_of_{n}": scoring.accuracies(v for v in verdicts if len(v.things) == n) for n in counts}
+    print(json.dumps({"asked": asked, "right": right} | parts), file=out, flush=True)
+    print(*asked.values(), *(f"{kind} {share}" for kind, share in right.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from programs import output_of
 
 
 def trades(out: Path, *words: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "miniature.trades", "--out", str(out), "--prompts", "2", "--samplers", "euler", *words]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "build"), "OMP_WAIT_POLICY": "PASSIVE"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=280)
+    output_of("miniature.trades", "--out", str(out), "--prompts", "2", "--samplers", "euler", *words)
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,18 +13,15 @@ from orrery.stages.texts import T5, Projection, Qwen
 from orrery.stages.tokenizers import WanTokenizer
 from orrery.worlds.catalog import find
 from orrery.worlds.components import PACKAGED, installed, read_manifest, verify
+from programs import output_of
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 MODEL = find("miniature")
 
 
 def train(folder: Path, program: str = "miniature", *words: str) -> str:
-    command = [sys.executable, "-m", program, "--recipe", "smoke", "--prompts", "1", "--steps", "2", *words]
-    command += ["--work", str(folder / "work"), "--out", str(folder / "components")]
-    # Threads that spin while they wait take each other's time where there are fewer processors than programs.
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "build"), "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=400).stdout
+    folders = ["--work", str(folder / "work"), "--out", str(folder / "components")]
+    return output_of(program, "--recipe", "smoke", "--prompts", "1", "--steps", "2", *words, *folders)
 
 
 @pytest.fixture(scope="module")
