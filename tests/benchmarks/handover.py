@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,9 @@ import tritonclient.grpc as triton
 
 from benchmarks.report import show, spread, write
 from orrery.backend.config import config_pbtxt
-from orrery.embedded.settings import free_ports
 from orrery.worker.triton_client import TritonStages
-from orrery.worker.triton_files import embedded_triton
-from orrery.worker.triton_server import TritonOptions, TritonServer
 from orrery.worlds.contracts import FRAMES, DType, StageContract, scalar
+from worker.hosting import started, until_ready
 
 SINK = StageContract(name="clip_sink", version=1, inputs=(FRAMES,), outputs=(scalar("frame_count", DType.INT64),))
 SINK_MODEL = """
@@ -52,40 +51,23 @@ def run(results: Path, rounds: int) -> dict[str, Any]:
 
 async def measure(folder: Path, rounds: int) -> tuple[list[float], list[float]]:
     """Both ways in turn, so that a noisy machine troubles both alike; the first round of each grows Triton's pools."""
-    server, port = await start(folder)
-    stages = TritonStages(f"127.0.0.1:{port}", shm_bytes=1 << 30)
+    lay_out(folder / "repository" / SINK.name)
     clip = np.random.RandomState(0).randint(0, 256, CLIP, np.uint8)
     shared, inline = [], []
-    try:
-        while not await stages.ready(SINK.name):
-            await asyncio.sleep(0.05)
-        for _ in range(rounds + 1):
-            shared.append(await by_shared_memory(stages, clip))
-            inline.append(await asyncio.to_thread(by_message, port, clip))
-    finally:
-        await stages.aclose()
-        await server.stop()
+    async with started(folder, (SINK.name,), {}) as server:
+        port = server.options.grpc_port
+        async with aclosing(TritonStages(f"127.0.0.1:{port}", shm_bytes=1 << 30)) as stages:
+            await until_ready(stages, server)
+            for _ in range(rounds + 1):
+                shared.append(await by_shared_memory(stages, clip))
+                inline.append(await asyncio.to_thread(by_message, port, clip))
     return shared[1:], inline[1:]
 
 
-async def start(folder: Path) -> tuple[TritonServer, int]:
-    repository = folder / "repository" / SINK.name
-    (repository / "1").mkdir(parents=True)
-    (repository / "config.pbtxt").write_text(config_pbtxt(SINK))
-    (repository / "1" / "model.py").write_text(SINK_MODEL)
-    port, metrics_port = free_ports(2)
-    server = TritonServer(
-        TritonOptions(
-            files=embedded_triton(folder),
-            repository=repository.parent,
-            models=(SINK.name,),
-            grpc_port=port,
-            metrics_port=metrics_port,
-            log_file=folder / "triton.log",
-        )
-    )
-    await server.start()
-    return server, port
+def lay_out(model: Path) -> None:
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text(config_pbtxt(SINK))
+    (model / "1" / "model.py").write_text(SINK_MODEL)
 
 
 async def by_shared_memory(stages: TritonStages, clip: np.ndarray) -> float:

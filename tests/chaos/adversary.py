@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psutil
 
 from chaos.fleet import LEASE_SECONDS, Fleet
+from stubs import stubs_of
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,8 @@ async def _kill_stub(fleet: Fleet, target: int) -> None:
     """The process in which the denoiser runs; its Triton lives on, and does not start it again."""
     triton = fleet.triton_of(fleet.stages[target])
     with suppress(psutil.NoSuchProcess):
-        for stub in () if triton is None else triton.children():
-            if any("/denoiser/" in word for word in stub.cmdline()):
-                stub.kill()
+        for stub in [] if triton is None else stubs_of(triton, "denoiser"):
+            stub.kill()
 
 
 async def _kill_gateway(fleet: Fleet, _: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from orrery.backend.repository import write_repository
+from orrery.backend.settings import environment_of
 from orrery.stages.stage import StageSettings
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_server import TritonServer
@@ -25,7 +26,7 @@ async def triton_server(tmp_path_factory: pytest.TempPathFactory, stage_settings
     folder = tmp_path_factory.mktemp("triton")
     models = (DENOISER.name, GUARDRAIL_TEXT.name)
     write_repository(folder / "repository", models)
-    async with started(folder, models, stage_settings) as server:
+    async with started(folder, models, environment_of(stage_settings)) as server:
         yield server
 
 

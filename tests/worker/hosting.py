@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from orrery.backend.settings import environment_of
 from orrery.embedded.settings import free_ports
-from orrery.stages.stage import StageSettings
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_files import embedded_triton
 from orrery.worker.triton_server import TritonOptions, TritonServer
 
 
 @asynccontextmanager
-async def started(folder: Path, models: tuple[str, ...], settings: StageSettings) -> AsyncIterator[TritonServer]:
-    """`models` of `folder`/repository."""
+async def started(folder: Path, models: tuple[str, ...], environment: Mapping[str, str]) -> AsyncIterator[TritonServer]:
+    """`models` of `folder`/repository, with `environment` beside what Triton needs."""
     grpc_port, metrics_port = free_ports(2)
     options = TritonOptions(
         files=embedded_triton(folder),
@@ -26,12 +24,14 @@ async def started(folder: Path, models: tuple[str, ...], settings: StageSettings
         grpc_port=grpc_port,
         metrics_port=metrics_port,
         log_file=folder / "triton.log",
-        environment=environment_of(settings),
+        environment=environment,
     )
     server = TritonServer(options)
     await server.start()
-    yield server
-    await server.stop()
+    try:
+        yield server
+    finally:
+        await server.stop()
 
 
 async def until_ready(stages: TritonStages, server: TritonServer) -> None:

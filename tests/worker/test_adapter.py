@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from orrery.backend.repository import write_repository
+from orrery.backend.settings import environment_of
 from orrery.stages.stage import StageSettings
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_server import TritonServer
@@ -68,7 +69,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, stage_settings: Stage
     write_repository(folder / "repository", STAGES)
     for name, text in STAGES.items():
         (folder / "repository" / name / "1" / "model.py").write_text(text)
-    async with started(folder, tuple(STAGES), stage_settings) as server:
+    async with started(folder, tuple(STAGES), environment_of(stage_settings)) as server:
         yield server
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
 import httpx
 import psutil
@@ -16,6 +17,7 @@ from orrery.worker.runner import CheckpointPolicy
 from orrery.worker.triton_client import TritonStages
 from orrery.worker.triton_server import TritonServer
 from orrery.worlds.contracts import DENOISER
+from stubs import stubs_of
 from worker.rig import Rig, eventually, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -46,33 +48,20 @@ async def test_preempted_and_handed_on_the_result_is_the_same(triton: TritonStag
     assert await rig.result("batch") == expected
 
 
-async def test_a_triton_that_is_killed_costs_the_steps_since_the_last_checkpoint(
-    triton: TritonStages, triton_server: TritonServer
+@pytest.mark.parametrize(
+    ("who", "blow"),
+    [("triton", signal.SIGKILL), ("stub", signal.SIGKILL), ("stub", signal.SIGSEGV)],
+    ids=["a Triton killed", "a stub killed", "a stub crashed"],
+)
+async def test_what_dies_costs_the_steps_since_the_last_checkpoint(
+    who: str, blow: signal.Signals, triton: TritonStages, triton_server: TritonServer
 ) -> None:
     rig = Rig(MemoryJobs())
     expected = await calmly(triton)
     async with working(rig.worker(triton, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))):
         await rig.submit("batch", num_steps=STEPS)
         await eventually(lambda: _past(rig, 100))
-        assert triton_server.pid is not None
-        os.kill(triton_server.pid, signal.SIGKILL)
-        await rig.ended("batch", seconds=60)
-    task = await rig.task("batch")
-    assert (task.state, task.attempt) == ("done", 2)
-    assert STEPS <= task.steps_run < STEPS + 50, "far fewer than the hundred that were done"
-    assert await rig.result("batch") == expected
-
-
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSEGV])
-async def test_a_stub_that_dies_costs_no_more_though_its_triton_lives(
-    blow: signal.Signals, triton: TritonStages, triton_server: TritonServer
-) -> None:
-    rig = Rig(MemoryJobs())
-    expected = await calmly(triton)
-    async with working(rig.worker(triton, checkpoints=CheckpointPolicy(seconds=0.05, steps=0))):
-        await rig.submit("batch", num_steps=STEPS)
-        await eventually(lambda: _past(rig, 100))
-        os.kill(stub_of(triton_server, DENOISER.name), blow)
+        PROCESSES[who](triton_server).send_signal(blow)
         await rig.ended("batch", seconds=60)
     task = await rig.task("batch")
     assert (task.state, task.attempt) == ("done", 2)
@@ -83,7 +72,7 @@ async def test_a_stub_that_dies_costs_no_more_though_its_triton_lives(
 async def test_a_stub_that_died_while_nobody_asked_costs_an_attempt(triton: TritonStages, triton_server: TritonServer) -> None:
     rig = Rig(MemoryJobs())
     expected = await calmly(triton)
-    os.kill(stub_of(triton_server, DENOISER.name), signal.SIGKILL)
+    PROCESSES["stub"](triton_server).kill()
     async with working(rig.worker(triton)):
         await rig.submit("batch", num_steps=STEPS)
         await rig.ended("batch", seconds=60)
@@ -129,11 +118,15 @@ async def calmly(triton: TritonStages) -> bytes:
     return await rig.result()
 
 
-def stub_of(server: TritonServer, model: str) -> int:
-    """The process of a Python model."""
-    (found,) = (p for p in psutil.Process(server.pid).children() if any(f"/{model}/" in word for word in p.cmdline()))
-    pid: int = found.pid
-    return pid
+def _denoiser_of(server: TritonServer) -> psutil.Process:
+    (stub,) = stubs_of(psutil.Process(server.pid), DENOISER.name)
+    return stub
+
+
+PROCESSES: dict[str, Callable[[TritonServer], psutil.Process]] = {
+    "triton": lambda server: psutil.Process(server.pid),
+    "stub": _denoiser_of,
+}
 
 
 async def _past(rig: Rig, step: int) -> bool:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from orrery.worlds.contracts import StageContract, Tensor
 
+_INSTANCES = "instance_group {\n  count: 1\n  kind: KIND_CPU\n}"
+"""One process for each stage. Any other kind would be one for each GPU that Triton sees; a stage takes its tensors from the
+host's memory, and its device from its settings."""
+
 
 def config_pbtxt(contract: StageContract) -> str:
     """The configuration of a stage as a Python-backend model. Batching is off: a request is one task."""
@@ -47,11 +51,6 @@ def _tensor(field: str, tensor: Tensor) -> str:
     if tensor.optional and field == "input":
         lines.append("  optional: true")
     return "\n".join([*lines, "}"])
-
-
-_INSTANCES = "instance_group {\n  count: 1\n  kind: KIND_CPU\n}"
-"""One process for each stage. Any other kind would be one for each GPU that Triton sees; a stage takes its tensors from the
-host's memory, and its device from its settings."""
 
 
 def _document(parts: list[str]) -> str:
